@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package spec
+
+import (
+	"fmt"
+)
+
+// Admit refuses a network that clashes with one in the State, naming the other
+// party by name(id). A network that is there already clashes only when it
+// differs: Docker repeats a call that was cut off.
+func (s State) Admit(n Network, name func(NetworkID) string) error {
+	var errs []error
+	for _, other := range s.SortedNetworks() {
+		if other.ID == n.ID {
+			continue
+		}
+		party := fmt.Sprintf("network %q", name(other.ID))
+		if other.DPID == n.DPID {
+			errs = append(errs, fmt.Errorf("option ovs.bridge.dpid: %s is the datapath id of %s", n.DPID, party))
+		}
+		if other.Bridge == n.Bridge {
+			errs = append(errs, fmt.Errorf("option ovs.bridge.name: %q is the bridge of %s", n.Bridge, party))
+		}
+		for _, u := range n.Uplinks {
+			for _, v := range other.Uplinks {
+				if u.Name == v.Name {
+					errs = append(errs, fmt.Errorf("option ovs.bridge.add_ports: %s is in %s", u.Name, party))
+				}
+			}
+		}
+		if n.Routed() && other.Routed() {
+			errs = append(errs, n.overlap(other, party))
+		}
+	}
+	return oneLine(errs)
+}
+
+// overlap refuses subnets that the host could not tell apart; flat networks may
+// overlap with anything, since the host has no route to them.
+func (n Network) overlap(other Network, party string) error {
+	for _, a := range n.Subnets {
+		for _, b := range other.Subnets {
+			if a.Pool.Overlaps(b.Pool) {
+				return fmt.Errorf("subnet %s overlaps %s of %s", a.Pool, b.Pool, party)
+			}
+		}
+	}
+	return nil
+}
+
+// FreeOFPort returns the lowest OF port of the network that no endpoint and no
+// uplink has, and that taken does not report; false when all are used.
+func (s State) FreeOFPort(id NetworkID, taken map[OFPort]bool) (OFPort, bool) {
+	used := map[OFPort]bool{}
+	for _, e := range s.Endpoints {
+		if e.Network == id {
+			used[e.OFPort] = true
+		}
+	}
+	for _, u := range s.Networks[id].Uplinks {
+		used[u.OFPort] = true
+	}
+	for p := OFPort(1); p <= MaxOFPort; p++ {
+		if !used[p] && !taken[p] {
+			return p, true
+		}
+	}
+	return 0, false
+}
