@@ -7,8 +7,8 @@ import (
 )
 
 // Admit refuses a network that clashes with one in the State, naming the other
-// party by name(id). A network that is there already clashes only when it
-// differs: Docker repeats a call that was cut off.
+// party by name(id). A network does not clash with itself: Docker repeats a call
+// that was cut off.
 func (s State) Admit(n Network, name func(NetworkID) string) error {
 	var errs []error
 	for _, other := range s.SortedNetworks() {
@@ -23,7 +23,15 @@ func (s State) Admit(n Network, name func(NetworkID) string) error {
 			errs = append(errs, fmt.Errorf("option ovs.bridge.name: %q is the bridge of %s", n.Bridge, party))
 		}
 		for _, u := range n.Uplinks {
-			for _, v := range other.Uplinks {
+			if u.Name == other.Bridge {
+				errs = append(errs, fmt.Errorf("option ovs.bridge.add_ports: %s is the bridge of %s", u.Name, party))
+			}
+		}
+		for _, v := range other.Uplinks {
+			if v.Name == n.Bridge {
+				errs = append(errs, fmt.Errorf("option ovs.bridge.name: %q is in add_ports of %s", n.Bridge, party))
+			}
+			for _, u := range n.Uplinks {
 				if u.Name == v.Name {
 					errs = append(errs, fmt.Errorf("option ovs.bridge.add_ports: %s is in %s", u.Name, party))
 				}
@@ -50,8 +58,8 @@ func (n Network) overlap(other Network, party string) error {
 }
 
 // FreeOFPort returns the lowest OF port of the network that no endpoint and no
-// uplink has, and that taken does not report; false when all are used.
-func (s State) FreeOFPort(id NetworkID, taken map[OFPort]bool) (OFPort, bool) {
+// uplink asks for; false when all are used.
+func (s State) FreeOFPort(id NetworkID) (OFPort, bool) {
 	used := map[OFPort]bool{}
 	for _, e := range s.Endpoints {
 		if e.Network == id {
@@ -62,7 +70,7 @@ func (s State) FreeOFPort(id NetworkID, taken map[OFPort]bool) (OFPort, bool) {
 		used[u.OFPort] = true
 	}
 	for p := OFPort(1); p <= MaxOFPort; p++ {
-		if !used[p] && !taken[p] {
+		if !used[p] {
 			return p, true
 		}
 	}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ovs keeps dovesnap's bridges and ports in Open vSwitch through OVSDB.
+//
+// The contract: each change is one OVSDB transaction; a method that creates
+// returns only when ovs-vswitchd has applied it (next_cfg/cur_cfg) and has been
+// read back, since a commit alone says nothing about whether a port works.
+// Every method may be called again with the same value at any moment.
+//
+// Be aware:
+//   - Rows that dovesnap did not make are never changed or removed.
+//   - A Switch reads from a cache that the server keeps current. After a lost
+//     connection everything is read anew, and Resync tells the engine.
+//   - Creations are committed durably: a plain commit loses acknowledged rows
+//     in a power cut. The removal of an endpoint is not, since an endpoint of
+//     an earlier boot is swept at the next start anyway.
+package ovs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ovn-kubernetes/libovsdb/cache"
+	"github.com/ovn-kubernetes/libovsdb/client"
+	"github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+)
+
+const (
+	dialTimeout  = 5 * time.Second
+	echoInterval = 5 * time.Second
+	echoTimeout  = 5 * time.Second
+	retryDelay   = 500 * time.Millisecond
+)
+
+// errNotConnected is what every method answers while OVSDB is away.
+var errNotConnected = errors.New("Open vSwitch's database is not connected; dovesnap status says more")
+
+// Switch is the Open vSwitch behind one OVSDB endpoint.
+type Switch struct {
+	endpoint string
+	log      *slog.Logger
+	resync   chan struct{}
+
+	mu      sync.Mutex
+	session *session // nil while not connected
+}
+
+// New returns a Switch for an endpoint such as unix:/run/openvswitch/db.sock.
+// It connects in Run.
+func New(endpoint string, log *slog.Logger) *Switch {
+	return &Switch{endpoint: endpoint, log: log, resync: make(chan struct{}, 1)}
+}
+
+// Resync receives after every (re)connect: what was known may be stale.
+func (s *Switch) Resync() <-chan struct{} { return s.resync }
+
+// Connected reports whether OVSDB answers.
+func (s *Switch) Connected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.session != nil
+}
+
+// Run keeps a connection until ctx ends. Each connection is a client of its
+// own: libovsdb v0.8.1's built-in reconnect panics when its back-off ends, and
+// re-emits rows without telling which have gone.
+func (s *Switch) Run(ctx context.Context) error {
+	var last string
+	for {
+		err := s.serve(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if text := fmt.Sprint(err); text != last {
+			s.log.Warn("Open vSwitch's database is away", "endpoint", s.endpoint, "err", err)
+			last = text
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retryDelay):
+		}
+	}
+}
+
+// serve connects, publishes the session and watches it until it is lost.
+func (s *Switch) serve(ctx context.Context) error {
+	ses, err := dial(ctx, s.endpoint)
+	if err != nil {
+		return err
+	}
+	defer ses.client.Close()
+	lost, done := make(chan struct{}), make(chan struct{})
+	defer close(done)
+	go func() { // libovsdb drops the notice when nobody is receiving; the echo finds out then
+		select {
+		case <-ses.client.DisconnectNotify():
+			close(lost)
+		case <-done:
+		}
+	}()
+	if err := ses.monitor(ctx); err != nil {
+		return err
+	}
+	s.publish(ses)
+	defer s.publish(nil)
+	s.log.Info("connected to Open vSwitch's database", "endpoint", s.endpoint)
+	select {
+	case s.resync <- struct{}{}:
+	default:
+	}
+	tick := time.NewTicker(echoInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-lost:
+			return errors.New("the connection was closed")
+		case <-tick.C:
+			if err := ses.echo(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *Switch) publish(ses *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.session = ses
+}
+
+func (s *Switch) current() (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session == nil {
+		return nil, errNotConnected
+	}
+	return s.session, nil
+}
+
+// session is one connection with its cache.
+type session struct {
+	client client.Client
+	curCfg level
+}
+
+func dial(ctx context.Context, endpoint string) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	db, err := clientModel()
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.NewOVSDBClient(db, client.WithEndpoint(endpoint))
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Connect(ctx); err != nil {
+		return nil, fmt.Errorf("cannot connect to %q: %w", endpoint, err)
+	}
+	return &session{client: c}, nil
+}
+
+// monitor fills the cache and keeps curCfg at what vswitchd last reported.
+func (ses *session) monitor(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	follow := func(_ string, m model.Model) {
+		if root, ok := m.(*openVSwitch); ok {
+			ses.curCfg.set(root.CurCfg)
+		}
+	}
+	ses.client.Cache().AddEventHandler(&cache.EventHandlerFuncs{
+		AddFunc:    follow,
+		UpdateFunc: func(table string, _, m model.Model) { follow(table, m) },
+	})
+	if _, err := ses.client.MonitorAll(ctx); err != nil {
+		return fmt.Errorf("cannot monitor Open vSwitch's database: %w", err)
+	}
+	return nil
+}
+
+func (ses *session) echo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, echoTimeout)
+	defer cancel()
+	if err := ses.client.Echo(ctx); err != nil {
+		return fmt.Errorf("no echo within %s: %w", echoTimeout, err)
+	}
+	return nil
+}
+
+// transact runs ops in one transaction, which fails as a whole.
+func (ses *session) transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	results, err := ses.client.Transact(ctx, ops...)
+	if err != nil {
+		return nil, fmt.Errorf("no answer from Open vSwitch's database: %w", err)
+	}
+	for _, r := range results { // one more than ops when the commit itself failed (RFC 7047 section 4.1.3)
+		if r.Error != "" {
+			return nil, fmt.Errorf("Open vSwitch's database refused: %s: %s", r.Error, r.Details)
+		}
+	}
+	if len(results) < len(ops) {
+		return nil, fmt.Errorf("Open vSwitch's database answered %d of %d operations", len(results), len(ops))
+	}
+	return results, nil
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"dovesnap/link"
+	"dovesnap/spec"
+)
+
+// DockerView is what Docker's API said, whole and at one time.
+type DockerView struct {
+	Taken    time.Time // when the asking began
+	Networks map[spec.NetworkID]DockerNetwork
+}
+
+// DockerNetwork is one network of ours as Docker has it.
+type DockerNetwork struct {
+	Name      string
+	Request   spec.Request // as CreateNetwork would have carried it
+	Endpoints map[spec.EndpointID]DockerEndpoint
+}
+
+// DockerEndpoint is one attached container as Docker has it.
+type DockerEndpoint struct {
+	Container string
+	Request   spec.EndpointRequest
+}
+
+// dockerMemory tells what Docker has just not heard of from what it has
+// forgotten. Only the loop uses it.
+type dockerMemory struct {
+	made    map[string]time.Time // when we made or removed an object, by ID
+	missing map[string]time.Time // when an object was first not in a view
+	now     func() time.Time
+}
+
+func newDockerMemory() dockerMemory {
+	return dockerMemory{made: map[string]time.Time{}, missing: map[string]time.Time{}, now: time.Now}
+}
+
+// touch notes that we made or removed an object just now.
+func (m dockerMemory) touch(id string) { m.made[id] = m.now() }
+
+// fresh reports whether we touched an object after the view was begun, so that
+// the view says nothing of it.
+func (m dockerMemory) fresh(id string, v DockerView) bool {
+	at, ok := m.made[id]
+	return ok && !at.Before(v.Taken)
+}
+
+// gone reports whether an object that is not in a view has been missing for
+// the whole grace.
+func (m dockerMemory) gone(id string, v DockerView, grace time.Duration) bool {
+	if m.fresh(id, v) {
+		delete(m.missing, id)
+		return false
+	}
+	first, ok := m.missing[id]
+	if !ok {
+		m.missing[id] = v.Taken
+		return grace == 0
+	}
+	return v.Taken.Sub(first) >= grace
+}
+
+// prune forgets what is too old to matter.
+func (m dockerMemory) prune(v DockerView, grace time.Duration) {
+	old := v.Taken.Add(-2*grace - time.Hour)
+	for _, times := range []map[string]time.Time{m.made, m.missing} {
+		for id, at := range times {
+			if at.Before(old) {
+				delete(times, id)
+			}
+		}
+	}
+}
+
+// See compares the State with what Docker said: takes the names, adopts what
+// Docker has and the State lacks (Open vSwitch's database was lost), and drops
+// what Docker has not known for the whole grace.
+func (e *Engine) See(ctx context.Context, v DockerView) error {
+	return e.do(ctx, func(ctx context.Context) error {
+		e.takeNames(v)
+		for id, n := range v.Networks {
+			e.adopt(ctx, id, n, v)
+		}
+		e.dropForgotten(ctx, v)
+		e.docker.prune(v, e.cfg.Grace)
+		return nil
+	})
+}
+
+func (e *Engine) takeNames(v DockerView) {
+	names := Names{Networks: map[spec.NetworkID]string{}, Containers: map[spec.EndpointID]string{}}
+	for id, n := range v.Networks {
+		names.Networks[id] = n.Name
+		for eid, ep := range n.Endpoints {
+			names.Containers[eid] = ep.Container
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.names = names
+}
+
+func (e *Engine) adopt(ctx context.Context, id spec.NetworkID, d DockerNetwork, v DockerView) {
+	if e.docker.fresh(string(id), v) {
+		return
+	}
+	n, ok := e.network(id)
+	if !ok {
+		var err error
+		if n, err = spec.ParseNetwork(d.Request); err == nil {
+			err = e.addNetwork(ctx, n, nil)
+		}
+		e.report(subjectNetwork(id), err)
+		if err != nil {
+			return
+		}
+		e.log.Info("network restored from Docker", "network", id.Short(), "bridge", n.Bridge)
+	}
+	var missing []spec.EndpointRequest
+	for eid, ep := range d.Endpoints {
+		if _, ok := e.endpoint(eid); !ok && !e.docker.fresh(string(eid), v) {
+			missing = append(missing, ep.Request)
+		}
+	}
+	if len(missing) > 0 {
+		e.adoptEndpoints(ctx, n, missing)
+	}
+}
+
+// adoptEndpoints restores endpoints whose links still exist. The link's alias
+// tells the OF port that Faucet's rules know the container by.
+func (e *Engine) adoptEndpoints(ctx context.Context, n spec.Network, requests []spec.EndpointRequest) {
+	found, err := e.links.Endpoints(ctx)
+	if err != nil {
+		e.report("links", err)
+		return
+	}
+	ports := map[spec.EndpointID]spec.OFPort{}
+	for _, f := range found {
+		ports[f.Endpoint] = f.OFPort
+	}
+	for _, r := range requests {
+		port, ok := ports[r.ID]
+		if !ok {
+			continue // not made yet, or already gone
+		}
+		ep, err := spec.ParseEndpoint(r)
+		if err == nil {
+			ep.OFPort, ep.Boot = port, e.cfg.BootID
+			ep, err = e.applyEndpoint(ctx, n, ep)
+		}
+		e.report(subjectEndpoint(r.ID), err)
+		if err == nil {
+			e.change(func(s spec.State) { s.Endpoints[ep.ID] = ep })
+			e.log.Info("endpoint restored from Docker", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "ofport", ep.OFPort)
+		}
+	}
+}
+
+func (e *Engine) dropForgotten(ctx context.Context, v DockerView) {
+	found, err := e.links.Endpoints(ctx)
+	if err != nil {
+		e.report("links", err)
+		return
+	}
+	present := map[spec.EndpointID]link.Found{}
+	for _, f := range found {
+		present[f.Endpoint] = f
+	}
+	for id, ep := range e.State().Endpoints {
+		if _, ok := v.Networks[ep.Network].Endpoints[id]; ok {
+			delete(e.docker.missing, string(id))
+			continue
+		}
+		f, linked := present[id]
+		if f.InUse {
+			continue // inside a network namespace: some process holds it, whatever this Docker says
+		}
+		grace := e.cfg.Grace
+		if !linked {
+			grace = 0 // no link: its namespace has gone, and the container with it
+		}
+		if e.docker.gone(string(id), v, grace) {
+			e.log.Info("removing an endpoint that Docker does not know", "endpoint", id.Short(), "ofport", ep.OFPort)
+			e.report(subjectEndpoint(id), e.dropEndpoint(ctx, id))
+		}
+	}
+	for id := range e.State().Networks {
+		if _, ok := v.Networks[id]; ok {
+			delete(e.docker.missing, string(id))
+			continue
+		}
+		if len(e.State().EndpointsOf(id)) == 0 && e.docker.gone(string(id), v, e.cfg.Grace) {
+			e.log.Info("removing a network that Docker does not know", "network", id.Short())
+			e.report(subjectNetwork(id), e.dropNetwork(ctx, id))
+		}
+	}
+}

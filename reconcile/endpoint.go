@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"dovesnap/spec"
+)
+
+// CreateEndpoint attaches an endpoint and returns it with its OF port, or leaves
+// nothing. A repeated call gets the endpoint that the first one made.
+func (e *Engine) CreateEndpoint(ctx context.Context, ep spec.Endpoint) (spec.Endpoint, error) {
+	err := e.do(ctx, func(ctx context.Context) error {
+		if old, ok := e.endpoint(ep.ID); ok {
+			ep = old
+			return nil
+		}
+		n, ok := e.network(ep.Network)
+		if !ok {
+			return unknownNetwork(ep.Network)
+		}
+		ep.Boot = e.cfg.BootID
+		if ep.OFPort, ok = e.freeOFPort(n.ID); !ok {
+			return fmt.Errorf("cannot attach endpoint %q: all OpenFlow ports of bridge %q are used", ep.ID.Short(), n.Bridge)
+		}
+		var err error
+		if ep, err = e.applyEndpoint(ctx, n, ep); err != nil {
+			e.undo(ctx, func(ctx context.Context) error { return e.dropEndpoint(ctx, ep.ID) })
+			return err
+		}
+		e.change(func(s spec.State) { s.Endpoints[ep.ID] = ep })
+		e.docker.touch(string(ep.ID))
+		e.log.Info("endpoint attached", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "bridge", n.Bridge, "port", spec.HostLink(ep.ID), "ofport", ep.OFPort)
+		return nil
+	})
+	return ep, err
+}
+
+func (e *Engine) freeOFPort(id spec.NetworkID) (spec.OFPort, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.state.FreeOFPort(id)
+}
+
+// applyEndpoint makes the endpoint's link and port as the spec says. When
+// somebody else's port has its number, the one that OVS gave is kept and pinned.
+func (e *Engine) applyEndpoint(ctx context.Context, n spec.Network, ep spec.Endpoint) (spec.Endpoint, error) {
+	_, txOff := e.cfg.Datapath(ctx, n)
+	for range 2 {
+		if err := e.links.EnsureVeth(ctx, n, ep, txOff); err != nil {
+			return ep, err
+		}
+		real, err := e.sw.EnsurePort(ctx, n, ep)
+		if err != nil || real == ep.OFPort {
+			return ep, err
+		}
+		e.log.Warn("OpenFlow port is taken, using another", "network", n.ID.Short(), "port", spec.HostLink(ep.ID), "ofport", real, "wanted", ep.OFPort)
+		ep.OFPort = real
+	}
+	return ep, fmt.Errorf("cannot pin port %q: Open vSwitch keeps changing its number", spec.HostLink(ep.ID))
+}
+
+// Join returns an endpoint and its network for the container that joins them.
+func (e *Engine) Join(ctx context.Context, nid spec.NetworkID, eid spec.EndpointID) (spec.Network, spec.Endpoint, error) {
+	var n spec.Network
+	var ep spec.Endpoint
+	err := e.do(ctx, func(ctx context.Context) error {
+		var ok bool
+		if n, ok = e.network(nid); !ok {
+			return unknownNetwork(nid)
+		}
+		if ep, ok = e.endpoint(eid); !ok {
+			return fmt.Errorf("endpoint %q is not known to dovesnap; start the container again", eid.Short())
+		}
+		if n.Routed() {
+			return e.fw.EnsureForwarding(ctx, e.State().SortedNetworks())
+		}
+		return nil
+	})
+	return n, ep, err
+}
+
+// DeleteEndpoint detaches an endpoint; an unknown one is fine, and what there
+// might be of it goes too.
+func (e *Engine) DeleteEndpoint(ctx context.Context, id spec.EndpointID) error {
+	return e.do(ctx, func(ctx context.Context) error {
+		e.docker.touch(string(id))
+		if err := e.dropEndpoint(ctx, id); err != nil {
+			return err
+		}
+		e.log.Info("endpoint removed", "endpoint", id.Short())
+		return nil
+	})
+}
+
+// dropEndpoint removes the port before the link, so that vswitchd never sees a
+// port without one.
+func (e *Engine) dropEndpoint(ctx context.Context, id spec.EndpointID) error {
+	e.change(func(s spec.State) { delete(s.Endpoints, id) })
+	e.solved(subjectEndpoint(id))
+	err := e.sw.DeletePort(ctx, id)
+	if linkErr := e.links.DeleteVeth(ctx, id); err == nil {
+		err = linkErr
+	}
+	return err
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package reconcile owns the desired State and keeps the host equal to it.
+//
+// The contract: mutations come in one at a time (Docker's calls, and what is
+// seen of Docker), each either is applied whole or leaves nothing, and a full
+// pass makes the host right again after a start, a reconnect, or drift. Both use
+// the same idempotent appliers; recovery is not a second implementation.
+//
+// Be aware:
+//   - One goroutine, Run's, executes everything; callers queue with their own
+//     deadline. A change costs what it changes; only the full pass looks at all.
+//   - Docker forgets a network or an endpoint whatever we answer to a removal.
+//     What could not be removed is no longer in the State, and the next pass
+//     sweeps it.
+//   - Nothing here calls Docker: its API does not answer while it starts, and a
+//     handler that waited for it would hang both.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"dovesnap/link"
+	"dovesnap/spec"
+)
+
+// Switch applies networks and endpoints to Open vSwitch and remembers them.
+type Switch interface {
+	Load(context.Context) (spec.State, error)
+	EnsureBridge(ctx context.Context, n spec.Network, userspace bool) error
+	DeleteBridge(context.Context, spec.NetworkID) error
+	EnsurePort(context.Context, spec.Network, spec.Endpoint) (spec.OFPort, error)
+	DeletePort(context.Context, spec.EndpointID) error
+}
+
+// Links applies endpoints and gateways to the kernel's interfaces.
+type Links interface {
+	EnsureVeth(ctx context.Context, n spec.Network, e spec.Endpoint, txOff bool) error
+	DeleteVeth(context.Context, spec.EndpointID) error
+	Endpoints(context.Context) ([]link.Found, error)
+	EnsureGateway(context.Context, spec.Network) error
+	CheckNames(context.Context, spec.Network) error // the bridge's name is free, its uplinks may be used
+}
+
+// Firewall applies networks to the host's packet filter.
+type Firewall interface {
+	Apply(context.Context, []spec.Network) error
+	Check(context.Context) (changed bool, err error)
+	EnsureForwarding(context.Context, []spec.Network) error
+}
+
+// Datapath says how a network's bridge is to be made: on OVS's userspace
+// datapath, and with containers that compute their own checksums.
+type Datapath func(context.Context, spec.Network) (userspace, txOff bool)
+
+// Config is what the engine needs to know beside its appliers.
+type Config struct {
+	BootID   string        // /proc/sys/kernel/random/boot_id
+	Interval time.Duration // between full passes
+	Grace    time.Duration // how long Docker must not have known what is swept
+	Datapath Datapath
+	Resync   <-chan struct{} // Open vSwitch was (re)connected: look at everything
+}
+
+const (
+	passTimeout = 60 * time.Second // of a full pass
+	undoTimeout = 10 * time.Second // of taking back a change that failed
+)
+
+// Engine is the owner of the State.
+type Engine struct {
+	sw    Switch
+	links Links
+	fw    Firewall
+	cfg   Config
+	log   *slog.Logger
+	ops   chan op
+	ready chan struct{} // closed when the stored State has been read
+
+	docker dockerMemory // the loop's own
+
+	mu       sync.Mutex // guards what follows, never held over I/O
+	state    spec.State
+	names    Names
+	problems map[string]string
+}
+
+// op is one queued mutation.
+type op struct {
+	ctx  context.Context
+	run  func(context.Context) error
+	done chan error
+}
+
+// New returns an Engine that does nothing until Run.
+func New(sw Switch, links Links, fw Firewall, cfg Config, log *slog.Logger) *Engine {
+	return &Engine{sw: sw, links: links, fw: fw, cfg: cfg, log: log,
+		ops: make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
+		state: spec.NewState(), problems: map[string]string{}}
+}
+
+// Run reads the stored State, then executes mutations and passes until ctx ends.
+func (e *Engine) Run(ctx context.Context) error {
+	if err := e.load(ctx); err != nil {
+		return nil // ctx ended first
+	}
+	e.pass(ctx)
+	close(e.ready)
+	tick := time.NewTicker(e.cfg.Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case o := <-e.ops:
+			o.done <- e.guard(o)
+		case <-e.cfg.Resync:
+			e.pass(ctx)
+		case <-tick.C:
+			e.pass(ctx)
+		}
+	}
+}
+
+// load waits for Open vSwitch and reads the State that earlier runs stored.
+func (e *Engine) load(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-e.cfg.Resync:
+		}
+		state, err := e.sw.Load(ctx)
+		e.report("stored state", err)
+		if err != nil && len(state.Networks)+len(state.Endpoints) == 0 {
+			continue
+		}
+		e.log.Info("read the stored state", "networks", len(state.Networks), "endpoints", len(state.Endpoints))
+		e.mu.Lock()
+		e.state = state
+		e.mu.Unlock()
+		return nil
+	}
+}
+
+// Ready is closed when the engine takes mutations.
+func (e *Engine) Ready() <-chan struct{} { return e.ready }
+
+// do queues a mutation and waits for its result. Once taken, a mutation ends by
+// its own ctx, so that the caller always learns what came of it.
+func (e *Engine) do(ctx context.Context, run func(context.Context) error) error {
+	o := op{ctx: ctx, run: run, done: make(chan error, 1)}
+	select {
+	case e.ops <- o:
+		return <-o.done
+	case <-ctx.Done():
+	}
+	select {
+	case <-e.ready:
+		return errors.New("dovesnap is busy: earlier changes have not finished in time")
+	default:
+		return errors.New("Open vSwitch is not ready yet; `dovesnap status` says why")
+	}
+}
+
+// guard turns a panic in a mutation into its error, so that one bad change does
+// not take the service from all others.
+func (e *Engine) guard(o op) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.log.Error("panic in a change", "panic", p, "stack", string(debug.Stack()))
+			err = errors.New("internal error; dovesnap's log has the details")
+		}
+	}()
+	return o.run(o.ctx)
+}
+
+// State returns a copy of the State.
+func (e *Engine) State() spec.State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.state.Clone()
+}
+
+func (e *Engine) network(id spec.NetworkID) (spec.Network, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n, ok := e.state.Networks[id]
+	return n, ok
+}
+
+func (e *Engine) endpoint(id spec.EndpointID) (spec.Endpoint, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ep, ok := e.state.Endpoints[id]
+	return ep, ok
+}
+
+// change edits the State.
+func (e *Engine) change(edit func(spec.State)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	edit(e.state)
+}
+
+// undo runs what takes a failed change back, with time of its own: the change
+// may have failed because its own ran out.
+func (e *Engine) undo(ctx context.Context, steps ...func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			e.log.Warn("cannot take a failed change back; the next pass will", "err", err)
+		}
+	}
+}
+
+// unknownNetwork is the answer to a call about a network that is not in the
+// State. An empty success would give the container a docker_gwbridge interface
+// that goes around Faucet.
+func unknownNetwork(id spec.NetworkID) error {
+	return fmt.Errorf("network %q is not known to dovesnap (yet); if `docker network ls` shows it, it is being restored: try again", id.Short())
+}

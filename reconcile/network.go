@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"dovesnap/spec"
+)
+
+// CreateNetwork makes a network or leaves nothing. A repeated call with the same
+// content finds it made.
+func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) error {
+	return e.do(ctx, func(ctx context.Context) error {
+		if old, ok := e.network(n.ID); ok {
+			if !reflect.DeepEqual(old, n) {
+				return fmt.Errorf("cannot create network %q: it exists with other options", n.ID.Short())
+			}
+			return e.applyNetwork(ctx, n)
+		}
+		if err := e.addNetwork(ctx, n, e.fw.EnsureForwarding); err != nil {
+			return err
+		}
+		e.docker.touch(string(n.ID))
+		e.log.Info("network created", "network", n.ID.Short(), "bridge", n.Bridge, "mode", n.Mode, "dpid", n.DPID)
+		return nil
+	})
+}
+
+// addNetwork checks a new network against the others and the host, applies it,
+// and takes all of it back when a step fails.
+func (e *Engine) addNetwork(ctx context.Context, n spec.Network, last func(context.Context, []spec.Network) error) error {
+	if err := e.State().Admit(n, e.networkName); err != nil {
+		return err
+	}
+	if err := e.links.CheckNames(ctx, n); err != nil {
+		return err
+	}
+	e.change(func(s spec.State) { s.Networks[n.ID] = n })
+	err := e.applyNetwork(ctx, n)
+	if err == nil {
+		err = e.fw.Apply(ctx, e.State().SortedNetworks())
+	}
+	if err == nil && n.Routed() && last != nil {
+		err = last(ctx, e.State().SortedNetworks())
+	}
+	if err != nil {
+		e.undo(ctx, func(ctx context.Context) error { return e.dropNetwork(ctx, n.ID) })
+	}
+	return err
+}
+
+// applyNetwork makes a network's bridge and gateway as the spec says.
+func (e *Engine) applyNetwork(ctx context.Context, n spec.Network) error {
+	userspace, _ := e.cfg.Datapath(ctx, n)
+	if err := e.sw.EnsureBridge(ctx, n, userspace); err != nil {
+		return err
+	}
+	return e.links.EnsureGateway(ctx, n)
+}
+
+// DeleteNetwork removes a network; an unknown one is fine. Docker removes an
+// endpoint before its network, so endpoints that are left are ones it forgot.
+func (e *Engine) DeleteNetwork(ctx context.Context, id spec.NetworkID) error {
+	return e.do(ctx, func(ctx context.Context) error {
+		if _, ok := e.network(id); !ok {
+			return nil
+		}
+		err := e.dropNetwork(ctx, id)
+		e.docker.touch(string(id))
+		e.log.Info("network removed", "network", id.Short())
+		return err
+	})
+}
+
+func (e *Engine) dropNetwork(ctx context.Context, id spec.NetworkID) error {
+	for _, ep := range e.State().EndpointsOf(id) {
+		if err := e.dropEndpoint(ctx, ep.ID); err != nil {
+			e.log.Warn("cannot remove a leftover endpoint; the next pass will", "network", id.Short(), "endpoint", ep.ID.Short(), "err", err)
+		}
+	}
+	e.change(func(s spec.State) { delete(s.Networks, id) })
+	e.solved(subjectNetwork(id))
+	err := e.sw.DeleteBridge(ctx, id)
+	if fwErr := e.fw.Apply(ctx, e.State().SortedNetworks()); err == nil {
+		err = fwErr
+	}
+	return err
+}

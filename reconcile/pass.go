@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"errors"
+
+	"dovesnap/link"
+	"dovesnap/spec"
+)
+
+// errNoLink says that an endpoint's container is gone, or never joined; Docker
+// decides which.
+var errNoLink = errors.New("its link is gone; it is removed once Docker confirms that its container is")
+
+// pass makes the host equal to the State: removes what died with an earlier
+// boot, repairs each network and endpoint on its own, sweeps what is ours and
+// not in the State. One failure does not keep it from the rest.
+func (e *Engine) pass(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	e.dropEarlierBoots(ctx)
+	state := e.State()
+	nets := state.SortedNetworks()
+	found, err := e.links.Endpoints(ctx)
+	e.report("links", err)
+	present := map[spec.EndpointID]link.Found{}
+	for _, f := range found {
+		present[f.Endpoint] = f
+	}
+	for _, n := range nets {
+		err := e.applyNetwork(ctx, n)
+		e.report(subjectNetwork(n.ID), err)
+		if err != nil {
+			continue
+		}
+		for _, ep := range state.EndpointsOf(n.ID) {
+			e.report(subjectEndpoint(ep.ID), e.repair(ctx, n, ep, present))
+		}
+	}
+	e.report("packet filter", e.repairFirewall(ctx, nets))
+	e.report("sweep", e.sweep(ctx, state, found))
+}
+
+// dropEarlierBoots removes endpoints that were made before the host started:
+// their containers are gone, and Docker never says so.
+func (e *Engine) dropEarlierBoots(ctx context.Context) {
+	for id, ep := range e.State().Endpoints {
+		if ep.Boot == e.cfg.BootID {
+			continue
+		}
+		e.log.Info("removing an endpoint of an earlier boot", "endpoint", id.Short(), "ofport", ep.OFPort)
+		e.report(subjectEndpoint(id), e.dropEndpoint(ctx, id))
+	}
+}
+
+func (e *Engine) repair(ctx context.Context, n spec.Network, ep spec.Endpoint, present map[spec.EndpointID]link.Found) error {
+	if _, ok := present[ep.ID]; !ok {
+		return errNoLink
+	}
+	now, err := e.applyEndpoint(ctx, n, ep)
+	if err == nil && now.OFPort != ep.OFPort {
+		e.change(func(s spec.State) { s.Endpoints[ep.ID] = now })
+	}
+	return err
+}
+
+func (e *Engine) repairFirewall(ctx context.Context, nets []spec.Network) error {
+	changed, err := e.fw.Check(ctx)
+	if err == nil && !changed {
+		return nil
+	}
+	if changed {
+		e.log.Warn("the packet filter's rules were changed by somebody else; writing them again")
+	}
+	return e.fw.Apply(ctx, nets)
+}
+
+// sweep removes rows and links of ours that are not in the State: what a crash
+// left half-made, or what could not be removed when Docker asked.
+func (e *Engine) sweep(ctx context.Context, state spec.State, found []link.Found) error {
+	stored, err := e.sw.Load(ctx)
+	if err != nil {
+		return err // a row that cannot be read must not count as absent
+	}
+	var errs []error
+	for id := range stored.Endpoints {
+		if _, ok := state.Endpoints[id]; !ok {
+			e.log.Info("sweeping a leftover port", "endpoint", id.Short())
+			errs = append(errs, e.sw.DeletePort(ctx, id), e.links.DeleteVeth(ctx, id))
+		}
+	}
+	for _, f := range found {
+		if _, ok := state.Endpoints[f.Endpoint]; !ok && !f.InUse {
+			e.log.Info("sweeping a leftover link", "endpoint", f.Endpoint.Short())
+			errs = append(errs, e.links.DeleteVeth(ctx, f.Endpoint))
+		}
+	}
+	for id := range stored.Networks {
+		if _, ok := state.Networks[id]; !ok {
+			e.log.Info("sweeping a leftover bridge", "network", id.Short())
+			errs = append(errs, e.sw.DeleteBridge(ctx, id))
+		}
+	}
+	return errors.Join(errs...)
+}
