@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Controller is an OpenFlow connection target as ovs-vswitchd.conf.db(5) names
@@ -48,7 +49,7 @@ func checkController(s string) error {
 	case kind == "ptcp" || kind == "pssl":
 		err = checkPassive(rest)
 	case kind == "unix":
-		if !path.IsAbs(rest) || strings.ContainsAny(rest, " ,\"") {
+		if !path.IsAbs(rest) || strings.ContainsAny(rest, " ,\"") || strings.ContainsFunc(rest, unicode.IsControl) {
 			err = fmt.Errorf("%q is not an absolute path", rest)
 		}
 	default:
@@ -104,9 +105,16 @@ func checkPassive(s string) error {
 	if !hasHost {
 		return nil
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if _, err := netip.ParseAddr(host); err != nil {
+	inner, bracketed := strings.CutPrefix(host, "[")
+	if bracketed {
+		inner, bracketed = strings.CutSuffix(inner, "]")
+	}
+	a, err := netip.ParseAddr(inner)
+	if err != nil {
 		return fmt.Errorf("%q is not an address", host)
+	}
+	if a.Is6() != bracketed {
+		return fmt.Errorf("an IPv6 address needs brackets, an IPv4 address none")
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func (e *Endpoint) setOption(name string, value any) error {
 			return fmt.Errorf("driver-opt %s is not available yet", name)
 		}
 	}
-	return fmt.Errorf("unknown driver-opt %s; did you mean %s?", name, nearest(name, laterPortOptions))
+	return fmt.Errorf("unknown driver-opt %s; did you mean %s?", name, Nearest(name, laterPortOptions))
 }
 
 // RefusePorts says no to published ports in a portmap option's value, a list of

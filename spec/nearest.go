@@ -2,8 +2,9 @@
 
 package spec
 
-// nearest returns the candidate with the smallest edit distance to s.
-func nearest(s string, candidates []string) string {
+// Nearest returns the candidate with the smallest edit distance to s: what the
+// user probably meant. The first one wins a tie.
+func Nearest(s string, candidates []string) string {
 	best, distance := "", len(s)+100
 	for _, c := range candidates {
 		if d := editDistance(s, c); d < distance {

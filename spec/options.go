@@ -103,8 +103,12 @@ func ParseNetwork(r Request) (Network, error) {
 }
 
 func setOption(n *Network, name, value string) error {
+	known := name
+	if name == mtuOption {
+		known = "ovs.bridge.mtu"
+	}
 	for _, o := range Options {
-		if o.Name != name {
+		if o.Name != known {
 			continue
 		}
 		if o.Later {
@@ -116,8 +120,6 @@ func setOption(n *Network, name, value string) error {
 		return nil
 	}
 	switch {
-	case name == mtuOption:
-		return setOption(n, "ovs.bridge.mtu", value)
 	case strings.HasPrefix(name, "com.docker.network.bridge."):
 		return fmt.Errorf("option %s is one of Docker's bridge driver's", name)
 	case strings.HasPrefix(name, "com.docker.network."):
@@ -127,11 +129,16 @@ func setOption(n *Network, name, value string) error {
 	for i, o := range Options {
 		names[i] = o.Name
 	}
-	return fmt.Errorf("unknown option %s; did you mean %s?", name, nearest(name, names))
+	return fmt.Errorf("unknown option %s; did you mean %s?", name, Nearest(name, names))
 }
 
 // check refuses what only shows when all options are known.
 func (n Network) check() error {
+	for _, u := range n.Uplinks {
+		if u.Name == n.Bridge {
+			return fmt.Errorf("option ovs.bridge.add_ports: %s is the bridge itself", u.Name)
+		}
+	}
 	if !n.Routed() {
 		return nil
 	}
