@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"dovesnap/spec"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// EnsureGateway waits, as long as ctx allows, for the bridge's own link to
+// exist, sets it up and gives it exactly the addresses the network wants: the
+// gateways of its subnets when the host is the gateway, none when flat.
+// Link-local addresses are left alone. The MTU and the MAC of the link are Open
+// vSwitch's to set.
+func (l *Links) EnsureGateway(ctx context.Context, n spec.Network) error {
+	if err := l.ensureGateway(ctx, n); err != nil {
+		return fmt.Errorf("cannot set up gateway %q: %w", n.Bridge, err)
+	}
+	return nil
+}
+
+func (l *Links) ensureGateway(ctx context.Context, n spec.Network) error {
+	link, err := await(ctx, n.Bridge)
+	if err != nil {
+		return err
+	}
+	h, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	want := gateways(n)
+	// Before it is up, and before an IPv6 address is added. The host is the
+	// router here: nobody else's advertisement may give it an address or route.
+	disable := "1"
+	if slices.ContainsFunc(want, is6) {
+		disable = "0"
+	}
+	if err := setIPv6(n.Bridge, "accept_ra", "0"); err != nil {
+		return err
+	}
+	if err := setIPv6(n.Bridge, "disable_ipv6", disable); err != nil {
+		return err
+	}
+	if err := h.LinkSetUp(link); err != nil {
+		return err
+	}
+	return l.ensureAddresses(ctx, h, link, want)
+}
+
+// ensureAddresses removes before it adds: removing a primary IPv4 address takes
+// the secondary ones of its subnet along, and IPv6 has an address only once,
+// whatever its length.
+func (l *Links) ensureAddresses(ctx context.Context, h handle, link netlink.Link, want []netip.Prefix) error {
+	have, err := h.addresses(ctx, link)
+	if err != nil {
+		return err
+	}
+	removed := false
+	for _, p := range have {
+		if slices.Contains(want, p) || p.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		l.log.Info("removing address that the network does not have", "bridge", link.Attrs().Name, "address", p)
+		if err := h.AddrDel(link, &netlink.Addr{IPNet: ipNet(p)}); err != nil {
+			return fmt.Errorf("cannot remove address %s: %w", p, err)
+		}
+		removed = true
+	}
+	if removed {
+		if have, err = h.addresses(ctx, link); err != nil {
+			return err
+		}
+	}
+	for _, p := range want {
+		if slices.Contains(have, p) {
+			continue
+		}
+		addr := &netlink.Addr{IPNet: ipNet(p)}
+		if is6(p) {
+			// Docker allotted it; a second of duplicate detection would leave
+			// the first container without a gateway.
+			addr.Flags = unix.IFA_F_NODAD
+		}
+		if err := h.AddrAdd(link, addr); err != nil {
+			return fmt.Errorf("cannot add address %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// await polls for a link: OVS has usually made it by the time its transaction is
+// acknowledged, and a subscription costs a goroutine and a race of its own.
+func await(ctx context.Context, name string) (netlink.Link, error) {
+	pause := time.Millisecond
+	for {
+		h, err := open(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("waiting for the bridge's link: %w", err)
+		}
+		link, err := h.find(name)
+		h.Close()
+		if link != nil || err != nil {
+			return link, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, fmt.Errorf("waiting for the bridge's link: %w", ctx.Err())
+		case <-timer.C:
+		}
+		pause = min(2*pause, 50*time.Millisecond)
+	}
+}
+
+// addresses lists a link's addresses of both families, with their lengths.
+func (h handle) addresses(ctx context.Context, link netlink.Link) ([]netip.Prefix, error) {
+	addrs, err := dump(ctx, func() ([]netlink.Addr, error) { return h.AddrList(link, netlink.FAMILY_ALL) })
+	if err != nil {
+		return nil, fmt.Errorf("cannot list addresses: %w", err)
+	}
+	var out []netip.Prefix
+	for _, a := range addrs {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		if bits, _ := a.Mask.Size(); ok {
+			out = append(out, netip.PrefixFrom(ip.Unmap(), bits))
+		}
+	}
+	return out, nil
+}
+
+func gateways(n spec.Network) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range n.Subnets {
+		if n.Routed() && s.Gateway.IsValid() {
+			out = append(out, s.Gateway)
+		}
+	}
+	return out
+}
+
+func is6(p netip.Prefix) bool { return p.Addr().Is6() }
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"runtime"
+	"slices"
+	"testing"
+
+	"dovesnap/spec"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+func subnets(gateways ...string) []spec.Subnet {
+	var out []spec.Subnet
+	for _, g := range gateways {
+		p := netip.MustParsePrefix(g)
+		out = append(out, spec.Subnet{Pool: p.Masked(), Gateway: p})
+	}
+	return out
+}
+
+// globals lists the bridge's addresses but for link-local ones.
+func globals(t testing.TB, name string) []string {
+	t.Helper()
+	addrs, err := netlink.AddrList(byName(t, name), netlink.FAMILY_ALL)
+	must(t, err)
+	out := []string{}
+	for _, a := range addrs {
+		if !a.IP.IsLinkLocalUnicast() {
+			out = append(out, a.IPNet.String())
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func addAddress(t testing.TB, link, address string) {
+	t.Helper()
+	a, err := netlink.ParseAddr(address)
+	must(t, err)
+	must(t, netlink.AddrAdd(byName(t, link), a))
+}
+
+func TestEnsureGateway(t *testing.T) {
+	for name, c := range map[string]struct {
+		network spec.Network
+		before  []string
+		want    []string
+		noIPv6  string
+	}{
+		"nat":           {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24")}, nil, []string{"172.12.0.1/24"}, "1"},
+		"routed, v4+v6": {spec.Network{Mode: spec.Routed, Subnets: subnets("172.12.0.1/24", "fd00:12::1/64")}, nil, []string{"172.12.0.1/24", "fd00:12::1/64"}, "0"},
+		"flat":          {spec.Network{Mode: spec.Flat, Subnets: subnets("172.12.0.1/24")}, []string{"172.12.0.1/24"}, []string{}, "1"},
+		"no gateway":    {spec.Network{Mode: spec.NAT, Subnets: []spec.Subnet{{Pool: netip.MustParsePrefix("172.12.0.0/24")}}}, nil, []string{}, "1"},
+		"wrong length":  {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24", "fd00:12::1/64")}, []string{"172.12.0.1/16", "fd00:12::1/56"}, []string{"172.12.0.1/24", "fd00:12::1/64"}, "0"},
+		"two subnets":   {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24", "172.13.0.1/24")}, []string{"172.13.0.1/24"}, []string{"172.12.0.1/24", "172.13.0.1/24"}, "1"},
+		// Removing the primary address takes the wanted, secondary one along.
+		"secondary": {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24")}, []string{"172.12.0.254/24", "172.12.0.1/24"}, []string{"172.12.0.1/24"}, "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			newNetns(t)
+			ctx, l := deadline(t), newLinks()
+			n := c.network
+			n.Bridge = "br.test" // a dot is legal in a name and special to sysctl(8)
+			addBridge(t, n.Bridge)
+			for _, a := range c.before {
+				addAddress(t, n.Bridge, a)
+			}
+			for _, time := range []string{"first", "second"} {
+				must(t, l.EnsureGateway(ctx, n))
+				if diff := cmp.Diff(c.want, globals(t, n.Bridge)); diff != "" {
+					t.Errorf("addresses, %s time: %s", time, diff)
+				}
+				if byName(t, n.Bridge).Attrs().Flags&net.FlagUp == 0 {
+					t.Errorf("not up, %s time", time)
+				}
+			}
+			if v := sysctl(t, n.Bridge, "disable_ipv6"); v != c.noIPv6 {
+				t.Errorf("disable_ipv6 is %s, want %s", v, c.noIPv6)
+			}
+			if v := sysctl(t, n.Bridge, "accept_ra"); v != "0" {
+				t.Errorf("accept_ra is %s", v)
+			}
+		})
+	}
+}
+
+func TestEnsureGatewayUsableAtOnce(t *testing.T) {
+	newNetns(t)
+	addBridge(t, "br0")
+	n := spec.Network{Bridge: "br0", Mode: spec.Routed, Subnets: subnets("fd00:12::1/64")}
+	must(t, newLinks().EnsureGateway(deadline(t), n))
+	addrs, err := netlink.AddrList(byName(t, "br0"), netlink.FAMILY_V6)
+	must(t, err)
+	for _, a := range addrs {
+		const tentative = 0x40 // IFA_F_TENTATIVE, linux/if_addr.h
+		if a.IP.String() == "fd00:12::1" && a.Flags&tentative != 0 {
+			t.Error("the gateway waits for duplicate address detection")
+		}
+	}
+}
+
+func TestEnsureGatewayKeepsLinkLocal(t *testing.T) {
+	newNetns(t)
+	addBridge(t, "br0")
+	addAddress(t, "br0", "169.254.7.7/16")
+	n := spec.Network{Bridge: "br0", Mode: spec.NAT, Subnets: subnets("172.12.0.1/24")}
+	must(t, newLinks().EnsureGateway(deadline(t), n))
+	addrs, err := netlink.AddrList(byName(t, "br0"), netlink.FAMILY_V4)
+	must(t, err)
+	if len(addrs) != 2 {
+		t.Errorf("addresses are %v", addrs)
+	}
+}
+
+// elsewhere runs f on another goroutine in the test's network namespace.
+func elsewhere(t testing.TB, f func() error) <-chan error {
+	t.Helper()
+	here, err := netns.Get()
+	must(t, err)
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		defer here.Close()
+		if err := netns.Set(here); err != nil {
+			done <- err
+			return
+		}
+		done <- f()
+	}()
+	return done
+}
+
+func TestEnsureGatewayWaits(t *testing.T) {
+	newNetns(t)
+	ctx, l := deadline(t), newLinks()
+	n := spec.Network{Bridge: "br0", Mode: spec.NAT, Subnets: subnets("172.12.0.1/24")}
+	done := elsewhere(t, func() error { return l.EnsureGateway(ctx, n) })
+	addBridge(t, "br0")
+	must(t, <-done)
+	if got := globals(t, "br0"); len(got) != 1 {
+		t.Errorf("addresses are %v", got)
+	}
+}
+
+func TestEnsureGatewayGivesUp(t *testing.T) {
+	newNetns(t)
+	ctx, cancel := context.WithCancel(deadline(t))
+	done := elsewhere(t, func() error {
+		return newLinks().EnsureGateway(ctx, spec.Network{Bridge: "absent", Mode: spec.Flat})
+	})
+	cancel()
+	wantError(t, <-done, `cannot set up gateway "absent"`, "waiting for the bridge's link", "canceled")
+}

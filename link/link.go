@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package link makes the network interfaces that dovesnap owns what they should
+// be: the veth pair of each endpoint and the gateway addresses on each bridge's
+// own link. It also judges interfaces that the user wants put into a bridge.
+//
+// Every function can be called again at any moment, and then does only what is
+// missing. Nothing here remembers anything: what is ours is told by the link
+// itself.
+//
+// Be aware:
+//   - Ownership of a veth is its alias (spec.Alias). The kernel cannot set an
+//     alias while it creates a link, so a pair whose creation was cut off is
+//     recognised by the host end's MAC, which is derived from its name and set
+//     at creation.
+//   - The link of a bridge is made and destroyed by Open vSwitch. Whether a
+//     bridge is ours is written in OVSDB; this package cannot tell.
+//   - A call works in the network namespace of the thread it runs on. The daemon
+//     lives in the host's.
+//   - One netlink request has no context, only a socket timeout. The timeout is
+//     what is left of the context's deadline, and at most requestTimeout.
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// requestTimeout bounds the wait for the kernel's answer to one request. The
+// kernel answers within microseconds unless some driver holds the RTNL lock.
+const requestTimeout = 5 * time.Second
+
+// Links applies networks and endpoints to the links of the host. Its methods
+// may be called at the same time for different networks and endpoints.
+type Links struct {
+	log *slog.Logger
+}
+
+// New returns a Links that logs what it changed on links it did not make.
+func New(log *slog.Logger) *Links { return &Links{log: log} }
+
+// handle is a netlink socket that lives for one call, so that its timeout can
+// follow that call's deadline.
+type handle struct {
+	*netlink.Handle
+}
+
+func open(ctx context.Context) (handle, error) {
+	if err := ctx.Err(); err != nil {
+		return handle{}, err
+	}
+	timeout := requestTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		// A timeout of 0 would mean for ever.
+		timeout = max(min(timeout, time.Until(deadline)), time.Millisecond)
+	}
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return handle{}, fmt.Errorf("cannot open netlink socket: %w", err)
+	}
+	if err := h.SetSocketTimeout(timeout); err != nil {
+		h.Close()
+		return handle{}, fmt.Errorf("cannot set netlink timeout: %w", err)
+	}
+	return handle{h}, nil
+}
+
+// find returns the link of that name, nil when there is none.
+func (h handle) find(name string) (netlink.Link, error) {
+	link, err := h.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil, nil
+	}
+	return link, err
+}
+
+// dump repeats a listing that the kernel reports as interrupted: something
+// changed while it was read, and what was returned may lack entries. It happens
+// whenever containers start at the same time.
+func dump[T any](ctx context.Context, list func() ([]T, error)) ([]T, error) {
+	const tries = 10
+	var err error
+	for range tries {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var items []T
+		if items, err = list(); err == nil {
+			return items, nil
+		}
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%d times in a row: %w", tries, err)
+}
+
+// setIPv6 writes net.ipv6.conf.<link>.<key>. A kernel without IPv6 has nothing
+// to set.
+func setIPv6(link, key, value string) error {
+	const conf = "/proc/sys/net/ipv6/conf"
+	if _, err := os.Stat(conf); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	// Without O_CREATE, unlike os.WriteFile: procfs answers that with EACCES
+	// rather than ENOENT when the link is gone.
+	f, err := os.OpenFile(filepath.Join(conf, link, key), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"dovesnap/spec"
+
+	"github.com/vishvananda/netlink"
+)
+
+func TestCheckUplink(t *testing.T) {
+	newNetns(t)
+	ctx, l := deadline(t), newLinks()
+	must(t, netlink.LinkSetUp(byName(t, "lo")))
+	addBridge(t, "bridge0")
+	addVeth(t, "free", "freepeer")
+	addVeth(t, "enslaved", "enslavedpeer")
+	must(t, netlink.LinkSetMaster(byName(t, "enslaved"), byName(t, "bridge0")))
+	addVeth(t, "addressed", "addressedpeer")
+	addAddress(t, "addressed", "192.0.2.5/24")
+	addVeth(t, "addressed6", "addressed6peer")
+	addAddress(t, "addressed6", "2001:db8::5/64")
+	_, everything, err := net.ParseCIDR("0.0.0.0/0")
+	must(t, err)
+	for name, table := range map[string]int{"gateway": 254, "policy": 100} {
+		addVeth(t, name, name+"peer")
+		must(t, netlink.LinkSetUp(byName(t, name)))
+		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: byName(t, name).Attrs().Index, Dst: everything, Scope: netlink.SCOPE_LINK, Table: table}))
+	}
+	must(t, l.EnsureVeth(ctx, spec.Network{ID: networkID}, endpoint("0123456789ab"), false))
+
+	for name, why := range map[string]string{
+		"absent":          "there is no such interface",
+		"lo":              "loopback",
+		"bridge0":         "it is a bridge itself",
+		"enslaved":        "it is a port of bridge0 already",
+		"addressed":       "it carries the host's address 192.0.2.5/24",
+		"addressed6":      "it carries the host's address 2001:db8::5/64",
+		"gateway":         "it carries the host's default route",
+		"policy":          "it carries the host's default route",
+		"dsv0123456789ab": "made by dovesnap",
+		"dsc0123456789ab": "made by dovesnap",
+	} {
+		wantError(t, l.CheckUplink(ctx, spec.Uplink{Name: name}), `cannot add port "`+name+`": `, why)
+	}
+
+	free := spec.Uplink{Name: "free"}
+	must(t, l.CheckUplink(ctx, free))
+	must(t, l.PrepareUplink(ctx, free))
+	must(t, l.CheckUplink(ctx, free)) // an IPv6 link-local address does not matter
+	if byName(t, "free").Attrs().Flags&net.FlagUp == 0 {
+		t.Error("not up")
+	}
+	wantError(t, l.PrepareUplink(ctx, spec.Uplink{Name: "absent"}), `cannot set up port "absent"`)
+}
+
+// What this kernel may not be able to make.
+func TestRefuse(t *testing.T) {
+	internal := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: "ovsbr0"}, LinkType: "openvswitch"}
+	wantError(t, refuse(internal, "ovs-system", nil, false), "it is a bridge itself")
+	nic := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: "eth1"}}
+	wantError(t, refuse(nic, "ovs-system", nil, false), "port of an Open vSwitch bridge")
+	wantError(t, refuse(nic, "bond0", nil, false), "port of bond0 already")
+	must(t, refuse(nic, "", []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}, false))
+}
+
+func TestDefaultRouteOfMultipath(t *testing.T) {
+	r := netlink.Route{MultiPath: []*netlink.NexthopInfo{{LinkIndex: 3}, {LinkIndex: 4}}}
+	if !isDefault(r) || !leavesBy(r, 4) || leavesBy(r, 5) {
+		t.Error("a default route over several interfaces is not recognised")
+	}
+}
+
+func TestCheckName(t *testing.T) {
+	newNetns(t)
+	ctx, l := deadline(t), newLinks()
+	addVeth(t, "taken", "takenpeer")
+	must(t, netlink.LinkAddAltName(byName(t, "takenpeer"), "alsotaken"))
+	must(t, l.CheckName(ctx, "dsb0123456789ab"))
+	for _, name := range []string{"taken", "alsotaken"} {
+		wantError(t, l.CheckName(ctx, name), `cannot name bridge "`+name+`"`, "an interface of that name (type veth)")
+	}
+}
