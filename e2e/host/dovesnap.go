@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// Program is where the binary under test is in a host.
+const Program = "/usr/sbin/dovesnap"
+
+// PluginSockets are those of the two driver names.
+var PluginSockets = []string{"/run/docker/plugins/ovs.sock", "/run/docker/plugins/dovesnap.sock"}
+
+// Build builds dovesnap from the module's root directory into dir and returns
+// the binary's path. It is linked statically, to run in every suite. With race
+// it has the race detector when this machine can build that (a C compiler).
+func Build(ctx context.Context, module, dir string, race bool) (string, error) {
+	binary := filepath.Join(dir, "dovesnap")
+	// The version system is not asked: it may be absent, or refuse root.
+	build := func(cgo string, flags ...string) error {
+		args := append([]string{"build", "-buildvcs=false", "-o", binary}, flags...)
+		cmd := exec.CommandContext(ctx, "go", append(args, ".")...)
+		cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED="+cgo)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("cannot build dovesnap: %w: %s", err, tail(out, 20))
+		}
+		return nil
+	}
+	if race {
+		err := build("1", "-race", "-tags=netgo,osusergo", "-ldflags=-linkmode=external -extldflags=-static")
+		if err == nil {
+			return binary, nil
+		}
+	}
+	return binary, build("0")
+}
+
+// StartDovesnap starts "dovesnap run" with further flags, from the machine's
+// file binary, and returns when both of its sockets accept connections.
+func (h *Host) StartDovesnap(ctx context.Context, binary string, flags ...string) (*Process, error) {
+	if err := h.Install(binary, Program); err != nil {
+		return nil, err
+	}
+	p, err := h.Start("dovesnap", append([]string{Program, "run"}, flags...)...)
+	if err != nil {
+		return nil, err
+	}
+	err = Await(ctx, "dovesnap's sockets", func() error {
+		errs := []error{p.ended()}
+		for _, socket := range PluginSockets {
+			errs = append(errs, h.Listening(socket))
+		}
+		return errors.Join(errs...)
+	})
+	return p, err
+}
