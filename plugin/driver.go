@@ -196,4 +196,3 @@ func (d *Driver) allocateNetwork(context.Context, network.AllocateNetworkRequest
 }
 
 func nothing[Request any](context.Context, Request) (struct{}, error) { return struct{}{}, nil }
-

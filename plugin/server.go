@@ -25,8 +25,8 @@ const (
 	maxBody     = 1 << 20          // bytes; the largest real request has a few thousand
 )
 
-// activation is the plugin handshake's answer (docs.docker.com, "Plugin API").
-const activation = `{"Implements": ["NetworkDriver"]}`
+// manifest is the plugin handshake's answer (docs.docker.com, "Plugin API").
+const manifest = `{"Implements": ["NetworkDriver"]}`
 
 // Server serves one Driver on any number of listeners.
 type Server struct {
@@ -41,7 +41,7 @@ func NewServer(d *Driver, log *slog.Logger) *Server {
 	s := &Server{log: log, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/Plugin.Activate", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", sdk.DefaultContentTypeV1_1)
-		fmt.Fprintln(w, activation)
+		fmt.Fprintln(w, manifest)
 	})
 	handle(s, "GetCapabilities", optional, d.capabilities)
 	handle(s, "GwAllocCheck", required, d.gwAllocCheck)

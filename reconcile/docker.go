@@ -143,7 +143,7 @@ func (e *Engine) adoptEndpoints(ctx context.Context, n spec.Network, requests []
 	}
 	ports := map[spec.EndpointID]spec.OFPort{}
 	for _, f := range found {
-		ports[f.Endpoint] = f.OFPort
+		ports[f.Alias.Endpoint] = f.Alias.OFPort
 	}
 	for _, r := range requests {
 		port, ok := ports[r.ID]
@@ -171,7 +171,7 @@ func (e *Engine) dropForgotten(ctx context.Context, v DockerView) {
 	}
 	present := map[spec.EndpointID]link.Found{}
 	for _, f := range found {
-		present[f.Endpoint] = f
+		present[f.Alias.Endpoint] = f
 	}
 	for id, ep := range e.State().Endpoints {
 		if _, ok := v.Networks[ep.Network].Endpoints[id]; ok {
@@ -179,7 +179,7 @@ func (e *Engine) dropForgotten(ctx context.Context, v DockerView) {
 			continue
 		}
 		f, linked := present[id]
-		if f.InUse {
+		if f.Held {
 			continue // inside a network namespace: some process holds it, whatever this Docker says
 		}
 		grace := e.cfg.Grace

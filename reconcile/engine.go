@@ -45,7 +45,7 @@ type Links interface {
 	DeleteVeth(context.Context, spec.EndpointID) error
 	Endpoints(context.Context) ([]link.Found, error)
 	EnsureGateway(context.Context, spec.Network) error
-	CheckNames(context.Context, spec.Network) error // the bridge's name is free, its uplinks may be used
+	CheckNetwork(context.Context, spec.Network) error // the bridge's name is free, its uplinks may be used
 }
 
 // Firewall applies networks to the host's packet filter.
@@ -83,7 +83,8 @@ type Engine struct {
 	ops   chan op
 	ready chan struct{} // closed when the stored State has been read
 
-	docker dockerMemory // the loop's own
+	docker       dockerMemory // the loop's own, as is the next
+	rulesWritten bool         // the packet filter's rules are those of the State
 
 	mu       sync.Mutex // guards what follows, never held over I/O
 	state    spec.State

@@ -35,13 +35,13 @@ func (e *Engine) addNetwork(ctx context.Context, n spec.Network, last func(conte
 	if err := e.State().Admit(n, e.networkName); err != nil {
 		return err
 	}
-	if err := e.links.CheckNames(ctx, n); err != nil {
+	if err := e.links.CheckNetwork(ctx, n); err != nil {
 		return err
 	}
 	e.change(func(s spec.State) { s.Networks[n.ID] = n })
 	err := e.applyNetwork(ctx, n)
 	if err == nil {
-		err = e.fw.Apply(ctx, e.State().SortedNetworks())
+		err = e.applyFirewall(ctx)
 	}
 	if err == nil && n.Routed() && last != nil {
 		err = last(ctx, e.State().SortedNetworks())
@@ -84,7 +84,7 @@ func (e *Engine) dropNetwork(ctx context.Context, id spec.NetworkID) error {
 	e.change(func(s spec.State) { delete(s.Networks, id) })
 	e.solved(subjectNetwork(id))
 	err := e.sw.DeleteBridge(ctx, id)
-	if fwErr := e.fw.Apply(ctx, e.State().SortedNetworks()); err == nil {
+	if fwErr := e.applyFirewall(ctx); err == nil {
 		err = fwErr
 	}
 	return err

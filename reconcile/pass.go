@@ -27,7 +27,7 @@ func (e *Engine) pass(ctx context.Context) {
 	e.report("links", err)
 	present := map[spec.EndpointID]link.Found{}
 	for _, f := range found {
-		present[f.Endpoint] = f
+		present[f.Alias.Endpoint] = f
 	}
 	for _, n := range nets {
 		err := e.applyNetwork(ctx, n)
@@ -39,7 +39,7 @@ func (e *Engine) pass(ctx context.Context) {
 			e.report(subjectEndpoint(ep.ID), e.repair(ctx, n, ep, present))
 		}
 	}
-	e.report("packet filter", e.repairFirewall(ctx, nets))
+	e.report("packet filter", e.repairFirewall(ctx))
 	e.report("sweep", e.sweep(ctx, state, found))
 }
 
@@ -66,15 +66,23 @@ func (e *Engine) repair(ctx context.Context, n spec.Network, ep spec.Endpoint, p
 	return err
 }
 
-func (e *Engine) repairFirewall(ctx context.Context, nets []spec.Network) error {
-	changed, err := e.fw.Check(ctx)
-	if err == nil && !changed {
-		return nil
-	}
-	if changed {
+// repairFirewall writes the rules again when somebody changed them, and when
+// they were not written yet or the last writing failed.
+func (e *Engine) repairFirewall(ctx context.Context) error {
+	if e.rulesWritten {
+		changed, err := e.fw.Check(ctx)
+		if err != nil || !changed {
+			return err
+		}
 		e.log.Warn("the packet filter's rules were changed by somebody else; writing them again")
 	}
-	return e.fw.Apply(ctx, nets)
+	return e.applyFirewall(ctx)
+}
+
+func (e *Engine) applyFirewall(ctx context.Context) error {
+	err := e.fw.Apply(ctx, e.State().SortedNetworks())
+	e.rulesWritten = err == nil
+	return err
 }
 
 // sweep removes rows and links of ours that are not in the State: what a crash
@@ -92,9 +100,9 @@ func (e *Engine) sweep(ctx context.Context, state spec.State, found []link.Found
 		}
 	}
 	for _, f := range found {
-		if _, ok := state.Endpoints[f.Endpoint]; !ok && !f.InUse {
-			e.log.Info("sweeping a leftover link", "endpoint", f.Endpoint.Short())
-			errs = append(errs, e.links.DeleteVeth(ctx, f.Endpoint))
+		if _, ok := state.Endpoints[f.Alias.Endpoint]; !ok && !f.Held {
+			e.log.Info("sweeping a leftover link", "endpoint", f.Alias.Endpoint.Short())
+			errs = append(errs, e.links.DeleteVeth(ctx, f.Alias.Endpoint))
 		}
 	}
 	for id := range stored.Networks {

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"dovesnap/link"
+	"dovesnap/spec"
+)
+
+// host is a fake of everything that the engine drives. It keeps what a real
+// host would keep over a restart, and can be told to fail at its n-th step.
+type host struct {
+	bridges map[spec.NetworkID]spec.Network
+	ports   map[spec.EndpointID]spec.Endpoint
+	veths   map[spec.EndpointID]spec.Alias
+	held    map[spec.EndpointID]bool // inside a container
+	rules   []spec.NetworkID
+	guard   bool
+	taken   map[spec.OFPort]bool // numbers of foreign ports
+	uplinks map[string]string    // NIC → why it is refused
+
+	failAt int // 0: never; else the n-th step from now fails
+	steps  int
+	log    []string
+}
+
+func newHost() *host {
+	return &host{bridges: map[spec.NetworkID]spec.Network{}, ports: map[spec.EndpointID]spec.Endpoint{},
+		veths: map[spec.EndpointID]spec.Alias{}, held: map[spec.EndpointID]bool{}, taken: map[spec.OFPort]bool{}, uplinks: map[string]string{}}
+}
+
+var errInjected = errors.New("injected")
+
+// step counts what would touch the host, and fails when told to.
+func (h *host) step(ctx context.Context, format string, args ...any) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	h.steps++
+	h.log = append(h.log, fmt.Sprintf(format, args...))
+	if h.failAt > 0 {
+		if h.failAt--; h.failAt == 0 {
+			return errInjected
+		}
+	}
+	return nil
+}
+
+func (h *host) Load(ctx context.Context) (spec.State, error) {
+	return spec.State{Networks: maps.Clone(h.bridges), Endpoints: maps.Clone(h.ports)}, ctx.Err()
+}
+
+func (h *host) EnsureBridge(ctx context.Context, n spec.Network, _ bool) error {
+	if err := h.step(ctx, "bridge %s", n.Bridge); err != nil {
+		return err
+	}
+	h.bridges[n.ID] = n
+	return nil
+}
+
+func (h *host) DeleteBridge(ctx context.Context, id spec.NetworkID) error {
+	if err := h.step(ctx, "delete bridge of %s", id.Short()); err != nil {
+		return err
+	}
+	delete(h.bridges, id)
+	maps.DeleteFunc(h.ports, func(_ spec.EndpointID, e spec.Endpoint) bool { return e.Network == id })
+	return nil
+}
+
+func (h *host) EnsurePort(ctx context.Context, n spec.Network, e spec.Endpoint) (spec.OFPort, error) {
+	if _, ok := h.bridges[n.ID]; !ok {
+		return 0, fmt.Errorf("no bridge %s", n.Bridge)
+	}
+	if _, ok := h.veths[e.ID]; !ok {
+		return 0, fmt.Errorf("no link of %s", e.ID.Short())
+	}
+	if err := h.step(ctx, "port %s as %d", e.ID.Short(), e.OFPort); err != nil {
+		return 0, err
+	}
+	h.ports[e.ID] = e
+	for h.taken[e.OFPort] {
+		e.OFPort++
+	}
+	return e.OFPort, nil
+}
+
+func (h *host) DeletePort(ctx context.Context, id spec.EndpointID) error {
+	if err := h.step(ctx, "delete port %s", id.Short()); err != nil {
+		return err
+	}
+	delete(h.ports, id)
+	return nil
+}
+
+func (h *host) EnsureVeth(ctx context.Context, n spec.Network, e spec.Endpoint, _ bool) error {
+	if err := h.step(ctx, "veth %s", e.ID.Short()); err != nil {
+		return err
+	}
+	h.veths[e.ID] = spec.Alias{Network: n.ID, Endpoint: e.ID, OFPort: e.OFPort}
+	return nil
+}
+
+func (h *host) DeleteVeth(ctx context.Context, id spec.EndpointID) error {
+	if err := h.step(ctx, "delete veth %s", id.Short()); err != nil {
+		return err
+	}
+	delete(h.veths, id)
+	return nil
+}
+
+func (h *host) Endpoints(ctx context.Context) ([]link.Found, error) {
+	var out []link.Found
+	for id, a := range h.veths {
+		out = append(out, link.Found{Alias: a, Link: spec.HostLink(id), Held: h.held[id]})
+	}
+	return out, ctx.Err()
+}
+
+func (h *host) EnsureGateway(ctx context.Context, n spec.Network) error {
+	return h.step(ctx, "gateway %s", n.Bridge)
+}
+
+func (h *host) CheckNetwork(_ context.Context, n spec.Network) error {
+	for _, u := range n.Uplinks {
+		if why := h.uplinks[u.Name]; why != "" {
+			return errors.New(why)
+		}
+	}
+	return nil
+}
+
+func (h *host) Apply(ctx context.Context, nets []spec.Network) error {
+	if err := h.step(ctx, "rules of %d networks", len(nets)); err != nil {
+		return err
+	}
+	h.rules = nil
+	for _, n := range nets {
+		if n.Routed() {
+			h.rules = append(h.rules, n.ID)
+		}
+	}
+	return nil
+}
+
+func (h *host) Check(context.Context) (bool, error) { return false, nil }
+
+func (h *host) EnsureForwarding(ctx context.Context, _ []spec.Network) error {
+	if err := h.step(ctx, "forwarding"); err != nil {
+		return err
+	}
+	h.guard = true
+	return nil
+}
+
+// String is the whole host as text.
+func (h *host) String() string {
+	var lines []string
+	for id := range h.bridges {
+		lines = append(lines, "bridge "+id.Short())
+	}
+	for id, e := range h.ports {
+		lines = append(lines, fmt.Sprintf("port %s %d", id.Short(), e.OFPort))
+	}
+	for id, a := range h.veths {
+		lines = append(lines, fmt.Sprintf("veth %s %d", id.Short(), a.OFPort))
+	}
+	for _, id := range h.rules {
+		lines = append(lines, "rules "+id.Short())
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// want is what the host should look like for a State whose links all exist.
+func want(s spec.State) string {
+	h := newHost()
+	for id, n := range s.Networks {
+		h.bridges[id] = n
+		if n.Routed() {
+			h.rules = append(h.rules, id)
+		}
+	}
+	for id, e := range s.Endpoints {
+		h.ports[id] = e
+		h.veths[id] = spec.Alias{Endpoint: id, OFPort: e.OFPort}
+	}
+	return h.String()
+}
