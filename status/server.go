@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	answerTime = 5 * time.Second // a Source's
+	stopTime   = 2 * time.Second // for answers under way when the server stops
+	maxAsking  = 16              // requests at a time
+)
+
+// Source finds out the Status until ctx ends.
+type Source func(ctx context.Context) (Status, error)
+
+// Listen makes the socket in runDir, mode 0600, in place of one that nobody
+// serves any more. It is an error when somebody does: dovesnap runs already.
+func Listen(ctx context.Context, runDir string) (net.Listener, error) {
+	path := Socket(runDir)
+	switch s, err := Get(ctx, path); {
+	case err == nil:
+		return nil, fmt.Errorf("cannot serve status: dovesnap runs already (pid %d)", s.PID)
+	case !errors.Is(err, ErrNotRunning):
+		return nil, fmt.Errorf("cannot serve status: %q is in use: %w", path, err)
+	}
+	if err := os.MkdirAll(runDir, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot serve status: %w", err)
+	}
+	// Born in a directory that is root's alone and then moved, the socket is
+	// never open to others, not even between bind and chmod.
+	private := filepath.Join(runDir, ".status")
+	if err := os.RemoveAll(private); err != nil { // of one that was killed here
+		return nil, fmt.Errorf("cannot serve status: %w", err)
+	}
+	if err := os.Mkdir(private, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot serve status: %w", err)
+	}
+	defer os.RemoveAll(private)
+	birth := filepath.Join(private, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: birth, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("cannot serve status: %w", err)
+	}
+	l.SetUnlinkOnClose(false) // it would unlink the place of birth
+	err = os.Chmod(birth, 0o600)
+	if err == nil {
+		err = os.Rename(birth, path)
+	}
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("cannot serve status: %w", err)
+	}
+	return l, nil
+}
+
+// Serve answers on a listener of Listen's until ctx ends, finishes the answers
+// under way and removes the socket.
+func Serve(ctx context.Context, l net.Listener, runDir string, source Source, log *slog.Logger) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /status", handler(source))
+	server := &http.Server{
+		Handler:           http.MaxBytesHandler(mux, 1<<10),
+		ReadHeaderTimeout: 2 * time.Second,
+		ReadTimeout:       2 * time.Second,
+		WriteTimeout:      answerTime + 5*time.Second,
+		IdleTimeout:       10 * time.Second,
+		MaxHeaderBytes:    8 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("cannot serve status: %w", err)
+	case <-ctx.Done():
+	}
+	// First the socket, so that whoever asks now reads "not running" rather
+	// than a connection that is cut.
+	removed := os.Remove(Socket(runDir))
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	if server.Shutdown(stop) != nil {
+		server.Close()
+	}
+	<-served
+	if removed != nil && !errors.Is(removed, os.ErrNotExist) {
+		return fmt.Errorf("cannot remove status socket: %w", removed)
+	}
+	return nil
+}
+
+func handler(source Source) http.Handler {
+	asking := make(chan struct{}, maxAsking)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case asking <- struct{}{}:
+			defer func() { <-asking }()
+		default:
+			answer(w, http.StatusServiceUnavailable, failure{"too many ask at once"})
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+		defer cancel()
+		s, err := source(ctx)
+		if err != nil {
+			answer(w, http.StatusInternalServerError, failure{err.Error()})
+			return
+		}
+		if s.Time.IsZero() {
+			s.Time = time.Now()
+		}
+		answer(w, http.StatusOK, s)
+	})
+}
+
+// failure is the body of an answer that is not a Status.
+type failure struct {
+	Error string `json:"error"`
+}
+
+func answer(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // fails when the client has gone
+}
