@@ -60,6 +60,11 @@ func newHost(t testing.TB, suite string) *testHost {
 	return &testHost{Host: h, t: t, ctx: t.Context()}
 }
 
+// in returns the host as seen by a subtest, for failures to be its own.
+func (h *testHost) in(t testing.TB) *testHost {
+	return &testHost{Host: h.Host, t: t, ctx: t.Context()}
+}
+
 func showLogs(t testing.TB, dir string) {
 	const most = 80
 	files, _ := filepath.Glob(filepath.Join(dir, "*"))
