@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package service makes dovesnap a service of systemd's and tells systemd how
+// it is: install and control of the unit, and sd_notify(3).
+//
+// Be aware:
+//   - A packaged unit is the package manager's. A file in /etc/systemd/system
+//     would shadow it for ever, so install refuses beside one.
+//   - Stopping or uninstalling the service leaves Open vSwitch and all traffic
+//     as they are (KillMode=process; see the unit).
+//   - kardianos/service starts systemctl without a deadline: systemctl ends when
+//     systemd says so, and the user can interrupt it.
+package service
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/kardianos/service"
+)
+
+const (
+	name = "dovesnap"
+	// installed is where kardianos/service writes the unit.
+	installed = "/etc/systemd/system/" + name + ".service"
+)
+
+// packaged is where a package's unit is, systemd.unit(5).
+var packaged = []string{
+	"/usr/lib/systemd/system/" + name + ".service",
+	"/lib/systemd/system/" + name + ".service",
+}
+
+// Install writes and enables the unit, or replaces what an earlier Install
+// wrote. It does not start the service.
+func Install(out io.Writer) error {
+	s, err := control()
+	if err == nil {
+		err = install(s)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot install service: %w", err)
+	}
+	fmt.Fprintf(out, "installed %s; start it: dovesnap service start\n", installed)
+	return nil
+}
+
+func install(s service.Service) error {
+	if path := find(packaged); path != "" {
+		return fmt.Errorf("%s belongs to a package; use it: dovesnap service start", path)
+	}
+	if err := checkExecutable(); err != nil {
+		return err
+	}
+	switch ours, err := isOurs(); {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return err
+	case !ours:
+		return fmt.Errorf("%s was not written by dovesnap; remove it first", installed)
+	default:
+		if err := os.Remove(installed); err != nil {
+			return err
+		}
+	}
+	if err := s.Install(); err != nil {
+		_ = os.Remove(installed) // half a unit is worse than none
+		return fmt.Errorf("systemctl enable: %w", err)
+	}
+	return nil
+}
+
+// checkExecutable refuses a path that systemd would read as something else:
+// the engine escapes spaces only.
+func checkExecutable() error {
+	path, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if strings.ContainsAny(path, "%$;\"'\\{}") {
+		return fmt.Errorf("systemd would interpret characters of %q; move the program", path)
+	}
+	return nil
+}
+
+// Uninstall stops and disables the service and removes the unit. Where there is
+// none, nothing is left to do.
+func Uninstall(out io.Writer) error {
+	switch ours, err := isOurs(); {
+	case errors.Is(err, os.ErrNotExist):
+		if path := find(packaged); path != "" {
+			return fmt.Errorf("cannot uninstall service: %s belongs to a package; remove the package", path)
+		}
+		fmt.Fprintln(out, "the service is not installed")
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot uninstall service: %w", err)
+	case !ours:
+		return fmt.Errorf("cannot uninstall service: %s was not written by dovesnap", installed)
+	}
+	s, err := control()
+	if err == nil {
+		err = s.Stop()
+	}
+	if err == nil {
+		err = s.Uninstall()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot uninstall service: %w", err)
+	}
+	fmt.Fprintln(out, "uninstalled; Open vSwitch and the networks are as they were: dovesnap cleanup removes them")
+	return nil
+}
+
+// Start starts the service and waits until it is ready.
+func Start() error { return act("start", service.Service.Start) }
+
+// Stop stops the service, not Open vSwitch.
+func Stop() error { return act("stop", service.Service.Stop) }
+
+// Restart stops the service and starts it.
+func Restart() error { return act("restart", service.Service.Restart) }
+
+func act(verb string, do func(service.Service) error) error {
+	s, err := control()
+	if err == nil && find(append(packaged, installed)) == "" {
+		err = errors.New("it is not installed: dovesnap service install")
+	}
+	if err == nil {
+		if err = do(s); err != nil {
+			err = fmt.Errorf("systemctl %s: %w; see: journalctl -u %s", verb, err, name)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot %s service: %w", verb, err)
+	}
+	return nil
+}
+
+// Running reports whether the service runs, and what it is in words.
+func Running() (running bool, state string, err error) {
+	if err := booted(); err != nil {
+		return false, "", fmt.Errorf("cannot read service status: %w", err)
+	}
+	s, err := newService()
+	if err != nil {
+		return false, "", fmt.Errorf("cannot read service status: %w", err)
+	}
+	switch st, err := s.Status(); {
+	case errors.Is(err, service.ErrNotInstalled):
+		return false, "not installed", nil
+	case err != nil:
+		return false, err.Error(), nil // "service in failed state"
+	case st == service.StatusRunning:
+		return true, "running", nil
+	}
+	return false, "stopped", nil
+}
+
+// control returns the service when it can be changed from here.
+func control() (service.Service, error) {
+	if err := booted(); err != nil {
+		return nil, err
+	}
+	if os.Geteuid() != 0 {
+		return nil, errors.New("only root may")
+	}
+	return newService()
+}
+
+func newService() (service.Service, error) {
+	return service.New(nil, &service.Config{
+		Name:        name,
+		Description: "Docker network driver for Open vSwitch and Faucet",
+		Option:      service.KeyValue{"SystemdScript": unit},
+	})
+}
+
+// booted is sd_booted(3).
+func booted() error {
+	if info, err := os.Lstat("/run/systemd/system"); err != nil || !info.IsDir() {
+		return errors.New("no systemd runs here; without one, start dovesnap with: dovesnap run")
+	}
+	return nil
+}
+
+// isOurs reports whether the installed unit carries our mark.
+func isOurs() (bool, error) {
+	text, err := os.ReadFile(installed)
+	return bytes.HasPrefix(text, []byte(mark)), err
+}
+
+// find returns the first path that exists.
+func find(paths []string) string {
+	for _, path := range paths {
+		if _, err := os.Lstat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
