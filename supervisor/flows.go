@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// bridgeMark is the key of Bridge external_ids that says a bridge is dovesnap's.
+const bridgeMark = "dovesnap-network"
+
+// openflow lists what bridges of ours may speak: Faucet's 1.3, and 1.4 where a
+// bridge allows it. Both can bundle (1.3 by extension EXT-230).
+const openflow = "OpenFlow13,OpenFlow14"
+
+// flowStore keeps, per bridge, one file that `ovs-ofctl bundle` replays: what
+// the bridge forwarded by, at most FlowsEvery before ovs-vswitchd died.
+type flowStore struct {
+	cfg Config
+	log *slog.Logger
+}
+
+// bridge is what must be the same for flows to be restored to it.
+type bridge struct {
+	name, datapathID, failMode string
+}
+
+// identity heads a file. A change of datapath-id is another switch; of
+// fail_mode, another promise: flows of a learning switch must not open one that
+// is secure by now.
+func (b bridge) identity() string {
+	return fmt.Sprintf("# dovesnap flows of bridge=%s datapath-id=%s fail-mode=%s", b.name, b.datapathID, b.failMode)
+}
+
+type snapshot struct {
+	bridge bridge
+	text   string
+}
+
+func (s snapshot) count() int { return strings.Count(s.text, "\nflow add ") }
+
+// bridges lists ours, those with a known datapath-id.
+func (f *flowStore) bridges(ctx context.Context) ([]bridge, error) {
+	results, err := f.cfg.transact(ctx, op{"op": "select", "table": "Bridge", "where": []any{},
+		"columns": []string{"name", "datapath_id", "fail_mode", "other_config", "external_ids"}})
+	if err != nil {
+		return nil, err
+	}
+	var list []bridge
+	for _, row := range results[0].Rows {
+		b := bridge{text(row["name"]), stringMap(row["other_config"])["datapath-id"], text(row["fail_mode"])}
+		if b.datapathID == "" {
+			b.datapathID = text(row["datapath_id"]) // not pinned: lost with ovsdb-server
+		}
+		_, ours := stringMap(row["external_ids"])[bridgeMark]
+		if ours && b.datapathID != "" && !strings.Contains(b.name, "/") {
+			list = append(list, b)
+		}
+	}
+	return list, nil
+}
+
+func (f *flowStore) file(b bridge) string { return filepath.Join(f.cfg.flowsDir(), b.name) }
+
+// save writes a snapshot of every bridge of ours and deletes those of bridges
+// that are gone. A file's time says when it was last known to be true.
+func (f *flowStore) save(ctx context.Context) error {
+	bridges, err := f.bridges(ctx)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.cfg.flowsDir(), 0o700); err != nil {
+		return err
+	}
+	var errs []error
+	for _, b := range bridges {
+		errs = append(errs, f.saveOne(ctx, b))
+	}
+	entries, err := os.ReadDir(f.cfg.flowsDir())
+	errs = append(errs, err)
+	for _, e := range entries {
+		if !slices.ContainsFunc(bridges, func(b bridge) bool { return b.name == e.Name() }) {
+			errs = append(errs, os.Remove(filepath.Join(f.cfg.flowsDir(), e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *flowStore) saveOne(ctx context.Context, b bridge) error {
+	text, err := f.dump(ctx, b)
+	if err != nil {
+		return fmt.Errorf("cannot save flows of bridge %q: %w", b.name, err)
+	}
+	if have, err := os.ReadFile(f.file(b)); err == nil && string(have) == text {
+		return os.Chtimes(f.file(b), time.Now(), time.Now())
+	}
+	return replaceFile(f.file(b), text, 0o600)
+}
+
+// usable lists the snapshots that still describe a bridge of the database, are
+// fresh, and hold any flow at all.
+func (f *flowStore) usable(ctx context.Context) ([]snapshot, error) {
+	bridges, err := f.bridges(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []snapshot
+	for _, b := range bridges {
+		st, err := os.Stat(f.file(b))
+		if err != nil {
+			continue // never saved
+		}
+		content, err := os.ReadFile(f.file(b))
+		if err != nil {
+			return nil, err
+		}
+		s := snapshot{b, string(content)}
+		age := time.Since(st.ModTime())
+		switch head, _, _ := strings.Cut(s.text, "\n"); {
+		case head != b.identity():
+			f.log.Warn("saved flows are of another switch; ignored", "bridge", b.name)
+		case age > f.cfg.FlowsMaxAge:
+			f.log.Warn("saved flows are too old to be trusted; ignored", "bridge", b.name, "age", age.Round(time.Second))
+		case s.count() > 0:
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+func (f *flowStore) discard() {
+	if err := os.RemoveAll(f.cfg.flowsDir()); err != nil {
+		f.log.Warn("cannot discard saved flows", "err", err)
+	}
+}
+
+func (f *flowStore) ofctl(ctx context.Context, b bridge, stdin, command string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*f.cfg.ProbeTimeout)
+	defer cancel()
+	target := "unix:" + f.cfg.RunDir + "/" + b.name + ".mgmt" // its own service socket: needs no lookup
+	return f.cfg.run(ctx, stdin, "ovs-ofctl",
+		append([]string{command, "-O", openflow, "--no-names", "--no-stats", target}, args...)...)
+}
+
+// dump is one bundle that makes a switch what this one is: everything deleted,
+// then groups, then flows. A bundle cannot carry meters, so these are comments
+// to it and read by restore.
+func (f *flowStore) dump(ctx context.Context, b bridge) (string, error) {
+	flows, err := f.ofctl(ctx, b, "", "dump-flows")
+	if err != nil {
+		return "", err
+	}
+	groups, err := f.ofctl(ctx, b, "", "dump-groups")
+	if err != nil {
+		return "", err
+	}
+	meters, _ := f.ofctl(ctx, b, "", "dump-meters") // a datapath without meters has none to lose
+	lines := []string{b.identity()}
+	for _, m := range meterLines(meters) {
+		lines = append(lines, meterMark+m)
+	}
+	lines = append(lines, "flow delete", "group delete")
+	lines = append(lines, matching(groups, "group_id=", "group add ")...)
+	sorted := matching(flows, "actions=", "flow add ") // sorted: the switch's order changes by itself
+	slices.Sort(sorted)
+	return strings.Join(append(lines, sorted...), "\n") + "\n", nil
+}
+
+const meterMark = "# meter "
+
+func matching(dump, sign, prefix string) (lines []string) {
+	for _, line := range strings.Split(dump, "\n") {
+		if strings.Contains(line, sign) {
+			lines = append(lines, prefix+strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+// meterLines joins a meter with its bands, which the dump has on lines of their
+// own, to the form that add-meter reads.
+func meterLines(dump string) (meters []string) {
+	for _, line := range strings.Split(dump, "\n") {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "meter="):
+			meters = append(meters, line)
+		case strings.HasPrefix(line, "type=") && len(meters) > 0:
+			meters[len(meters)-1] += " " + line
+		}
+	}
+	return meters
+}
+
+// restore replays a snapshot, atomically but for its meters.
+func (f *flowStore) restore(ctx context.Context, s snapshot) error {
+	meters := matching(s.text, meterMark, "")
+	if len(meters) > 0 {
+		if _, err := f.ofctl(ctx, s.bridge, "", "del-meters"); err != nil {
+			return fmt.Errorf("cannot restore flows of bridge %q: %w", s.bridge.name, err)
+		}
+	}
+	for _, m := range meters {
+		if _, err := f.ofctl(ctx, s.bridge, "", "add-meter", strings.TrimPrefix(m, meterMark)); err != nil {
+			return fmt.Errorf("cannot restore flows of bridge %q: %w", s.bridge.name, err)
+		}
+	}
+	if _, err := f.ofctl(ctx, s.bridge, s.text, "bundle", "-"); err != nil {
+		return fmt.Errorf("cannot restore flows of bridge %q: %w", s.bridge.name, err)
+	}
+	return nil
+}

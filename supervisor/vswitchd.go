@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+)
+
+const restoreWait = "flow-restore-wait" // ovs-vswitchd.conf.db(5), Open_vSwitch other_config
+
+// vswitchd drives ovs-vswitchd. Its flows are saved and restored here, in the
+// one goroutine that also starts it: a snapshot of a switch that has not got its
+// flows back can so never replace a good one.
+type vswitchd struct {
+	cfg   Config
+	log   *slog.Logger
+	flows *flowStore
+
+	restoreBy time.Time // flow-restore-wait is cleared by then in any case
+	restoring bool      // launched to restore flows, not ready since
+	saved     time.Time // last snapshot
+	trailing  lag
+	hadPorts  bool // an internal port was up in this process
+}
+
+func newVswitchd(cfg Config, log *slog.Logger) *vswitchd {
+	log = log.With("child", ovsVswitchd)
+	return &vswitchd{cfg: cfg, log: log, flows: &flowStore{cfg: cfg, log: log}}
+}
+
+// Adopt allows a restore that the dovesnap before us began to be finished.
+func (v *vswitchd) Adopt(ctx context.Context) (process, error) {
+	v.forget()
+	v.restoreBy = time.Now().Add(v.cfg.RestoreWithin)
+	return adopted(v.cfg.adopt(ctx, ovsVswitchd))
+}
+
+func (v *vswitchd) forget() { v.trailing, v.hadPorts, v.saved = lag{}, false, time.Now() }
+
+func (v *vswitchd) Prepare(ctx context.Context) error {
+	if err := v.cfg.clean(ctx, ovsVswitchd, v.log); err != nil {
+		return err
+	}
+	if others := v.cfg.strangers(); len(others) > 0 {
+		return fmt.Errorf("ovs-vswitchd (pid %d) of another installation runs in this network namespace: stop it", others[0])
+	}
+	return v.awaitOVSDB(ctx)
+}
+
+// awaitOVSDB is not a failure however long it takes: ovsdb-server has a
+// supervisor of its own.
+func (v *vswitchd) awaitOVSDB(ctx context.Context) error {
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	for {
+		if _, err := v.cfg.root(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// Launch sets what ovs-vswitchd reads once, at its start. userspace-tso-enable
+// is always on: nothing to the kernel datapath, and on netdev what lets the
+// containers keep their offloads. flow-restore-wait makes it keep the kernel's
+// flows, and wait for ours, but without flows to restore it would only wait.
+// next_cfg is bumped so that cur_cfg will speak of this process and no other.
+func (v *vswitchd) Launch(ctx context.Context) (process, error) {
+	if v.restoring {
+		v.log.Warn("it did not get ready while its flows were restored; starting it without them")
+		v.flows.discard()
+	}
+	snapshots, err := v.flows.usable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	settings := map[string]string{"userspace-tso-enable": "true"}
+	if v.restoring = len(snapshots) > 0; v.restoring {
+		settings[restoreWait] = "true"
+	}
+	mutations := append([]any{drop("other_config", restoreWait), ask}, put("other_config", settings)...)
+	if _, err := v.cfg.transact(ctx, mutateRoot(mutations...)); err != nil {
+		return nil, err
+	}
+	p, err := v.cfg.launch(ovsVswitchd, v.Endpoint(), "--mlockall")
+	v.restoreBy = time.Now().Add(v.cfg.RestoreWithin)
+	return adopted(p, err)
+}
+
+func (v *vswitchd) Endpoint() string { return "unix:" + v.cfg.socket() }
+
+// Ready means: it answers, has done all that the database asks, and forwards by
+// the flows it had.
+func (v *vswitchd) Ready(ctx context.Context, p process) error {
+	now, err := v.cfg.root(ctx)
+	if err != nil {
+		return err
+	}
+	late := time.Now().After(v.restoreBy)
+	if now.other[restoreWait] == "true" && late {
+		v.log.Error("gave up restoring flows: controllers must program the bridges anew", "within", v.cfg.RestoreWithin)
+		return v.clearRestoreWait(ctx)
+	}
+	if _, err := v.cfg.version(ctx, ovsVswitchd, p.PID()); err != nil {
+		return err
+	}
+	if now.current < now.next {
+		return fmt.Errorf("configuration %d of %d is applied", now.current, now.next)
+	}
+	if now.other[restoreWait] == "true" {
+		v.restore(ctx)
+		return v.clearRestoreWait(ctx)
+	}
+	v.restoring = false
+	return nil
+}
+
+func (v *vswitchd) restore(ctx context.Context) {
+	ctx, cancel := context.WithDeadline(ctx, v.restoreBy)
+	defer cancel()
+	snapshots, err := v.flows.usable(ctx)
+	for _, s := range snapshots {
+		if rerr := v.flows.restore(ctx, s); rerr != nil {
+			err = errors.Join(err, rerr)
+			continue
+		}
+		v.log.Info("restored flows", "bridge", s.bridge.name, "flows", s.count())
+	}
+	if err != nil {
+		v.log.Error("cannot restore all flows: controllers must program those bridges anew", "err", err)
+	}
+}
+
+var errSettling = errors.New("flow-restore-wait was cleared, not yet acted on")
+
+// clearRestoreWait never says ready: Ready reads back, on its next round, that
+// the flag is gone, and next_cfg that ovs-vswitchd has seen it go.
+func (v *vswitchd) clearRestoreWait(ctx context.Context) error {
+	if _, err := v.cfg.transact(ctx, mutateRoot(drop("other_config", restoreWait), ask)); err != nil {
+		return err
+	}
+	return errSettling
+}
+
+// Live looks at the data, not at the process alone: a live ovs-vswitchd whose
+// datapath was deleted under it never recovers.
+func (v *vswitchd) Live(ctx context.Context, p process) error {
+	if _, err := v.cfg.version(ctx, ovsVswitchd, p.PID()); err != nil {
+		return err
+	}
+	results, err := v.cfg.transact(ctx, selectRoot(), op{"op": "select", "table": "Interface",
+		"where": []any{[]any{"type", "==", "internal"}}, "columns": []string{"ofport"}})
+	if err != nil {
+		return nil // ovsdb-server's trouble, and its own supervisor's
+	}
+	now, err := rootOf(results[0])
+	if err != nil {
+		return err
+	}
+	if err := v.trailing.check(now, time.Now(), v.cfg.ApplyWithin); err != nil {
+		return err
+	}
+	if err := v.checkPorts(results[1].Rows); err != nil {
+		return err
+	}
+	if time.Since(v.saved) >= v.cfg.FlowsEvery {
+		v.saved = time.Now()
+		if err := v.flows.save(ctx); err != nil {
+			v.log.Warn("cannot save all flows", "err", err)
+		}
+	}
+	return nil
+}
+
+// checkPorts sees the loss of the datapath: every bridge's own port at -1 that
+// was not so before. A port that never came up is a bad row, no reason to
+// restart.
+func (v *vswitchd) checkPorts(internal []ovsdb.Row) error {
+	up := 0
+	for _, row := range internal {
+		if integer(row["ofport"]) > 0 {
+			up++
+		}
+	}
+	if up == 0 && len(internal) > 0 && v.hadPorts {
+		return errors.New("every bridge lost its OpenFlow ports: the datapath is gone")
+	}
+	v.hadPorts = up > 0
+	return nil
+}
+
+// lag judges cur_cfg: it may trail next_cfg, but not stand still behind it.
+type lag struct {
+	current int
+	since   time.Time // seen trailing at current; zero when it does not trail
+}
+
+func (l *lag) check(r root, now time.Time, within time.Duration) error {
+	if r.current >= r.next {
+		*l = lag{}
+		return nil
+	}
+	if r.current != l.current || l.since.IsZero() {
+		*l = lag{r.current, now}
+	}
+	if stuck := now.Sub(l.since); stuck > within {
+		return fmt.Errorf("configuration %d of %d is applied, and that since %s", r.current, r.next, stuck.Round(time.Second))
+	}
+	return nil
+}
