@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/ovn-kubernetes/libovsdb/client"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 	"dovesnap/spec"
@@ -27,30 +26,53 @@ const maxBackoff = 2000
 // secure. userspace selects the datapath.
 func (s *Switch) EnsureBridge(ctx context.Context, n spec.Network, userspace bool) error {
 	ses, err := s.current()
-	if err != nil {
-		return bridgeError("configure", n, err)
-	}
-	old, err := ses.bridge(ctx, n.Bridge)
-	switch {
-	case err != nil:
-	case old == nil:
-		err = ses.createBridge(ctx, n, userspace)
-	case old.ExternalIDs[keyNetwork] != string(n.ID):
-		err = errors.New("a bridge of this name exists that is not this network's; choose another with -o ovs.bridge.name")
-	default:
-		err = ses.updateBridge(ctx, old, n, userspace)
+	if err == nil {
+		err = ses.ensureBridge(ctx, n, userspace)
 	}
 	if err != nil {
-		return bridgeError("configure", n, err)
-	}
-	if err := ses.checkInterfaces(ctx, append([]string{n.Bridge}, uplinkNames(n)...)...); err != nil {
-		return bridgeError("configure", n, err)
+		return fmt.Errorf("cannot configure bridge %q: %w", n.Bridge, err)
 	}
 	return nil
 }
 
-func bridgeError(verb string, n spec.Network, err error) error {
-	return fmt.Errorf("cannot %s bridge %q: %w", verb, n.Bridge, err)
+func (ses *session) ensureBridge(ctx context.Context, n spec.Network, userspace bool) error {
+	want, err := wanted(n, userspace)
+	if err != nil {
+		return err
+	}
+	old, err := ses.one(ctx, selectOp(tableBridge, where("name", n.Bridge),
+		"_uuid", "datapath_type", "fail_mode", "other_config", "external_ids", "controller"))
+	if err != nil {
+		return err
+	}
+	t := ses.begin()
+	switch {
+	case old == nil:
+		t.createBridge(n, want)
+	case old.dict("external_ids")[keyNetwork] != string(n.ID):
+		return errors.New("a bridge of this name exists that is not this network's; choose another with -o ovs.bridge.name")
+	default:
+		if err := t.repairBridge(ctx, n, old, want); err != nil {
+			return err
+		}
+	}
+	names := append([]string{n.Bridge}, uplinkNames(n)...)
+	if len(t.ops) == 0 {
+		now, err := ses.read(ctx, interfaceChecks(names...)...)
+		if err != nil {
+			return err
+		}
+		if _, err := ofports(now, names...); err == nil {
+			return nil
+		}
+		// vswitchd has not come to it yet: waited for, as a new one is.
+	}
+	now, err := t.apply(ctx, true, interfaceChecks(names...)...)
+	if err != nil {
+		return err
+	}
+	_, err = ofports(now, names...)
+	return err
 }
 
 func uplinkNames(n spec.Network) []string {
@@ -61,205 +83,163 @@ func uplinkNames(n spec.Network) []string {
 	return names
 }
 
-// wanted returns the Bridge row of a network, without references.
-func wanted(n spec.Network, userspace bool) (*bridge, error) {
+// bridgeColumns is what a Bridge row should have, beside its references.
+type bridgeColumns struct {
+	datapathType, failMode   string
+	otherConfig, externalIDs map[string]string
+}
+
+func wanted(n spec.Network, userspace bool) (bridgeColumns, error) {
 	text, err := json.Marshal(n)
 	if err != nil {
-		return nil, err
+		return bridgeColumns{}, err
 	}
-	b := &bridge{
-		Name:         n.Bridge,
-		DatapathType: "system",
-		FailMode:     ptr("standalone"),
-		OtherConfig: map[string]string{
+	b := bridgeColumns{datapathType: "system", failMode: "standalone",
+		otherConfig: map[string]string{
 			"datapath-id": n.DPID.Hex16(),
 			// No hidden flows towards a controller: they would pass traffic that
 			// no policy allowed (ovs-vswitchd.conf.db(5), disable-in-band).
 			"disable-in-band": "true",
 		},
-		ExternalIDs: map[string]string{keyVersion: spec.Version, keyNetwork: string(n.ID), keySpec: string(text)},
+		externalIDs: map[string]string{keyVersion: spec.Version, keyNetwork: string(n.ID), keySpec: string(text)},
 	}
 	if userspace {
-		b.DatapathType = "netdev"
+		b.datapathType = "netdev"
 	}
 	if len(n.Controllers) > 0 {
-		b.FailMode = ptr("secure")
+		b.failMode = "secure"
 	}
 	if n.LocalMAC != "" {
-		b.OtherConfig["hwaddr"] = string(n.LocalMAC)
+		b.otherConfig["hwaddr"] = string(n.LocalMAC)
 	}
 	return b, nil
 }
 
-func (ses *session) createBridge(ctx context.Context, n spec.Network, userspace bool) error {
-	root, err := ses.root(ctx)
-	if err != nil {
-		return err
+func (t *txn) createBridge(n spec.Network, want bridgeColumns) {
+	ports := []string{t.insertLocal(n)}
+	for i, u := range n.Uplinks {
+		ports = append(ports, t.insertUplink(n, i, u))
 	}
-	b, err := wanted(n, userspace)
-	if err != nil {
-		return err
-	}
-	t := ses.begin()
-	b.UUID = "bridge"
-	b.Ports = append(b.Ports, t.insertLocal(n))
-	for _, u := range n.Uplinks {
-		b.Ports = append(b.Ports, t.insertUplink(n, u))
-	}
-	b.Controller = t.insertControllers(n)
-	t.insert(b)
-	t.reference(tableRoot, root.UUID, "bridges", ovsdb.MutateOperationInsert, b.UUID)
-	return t.apply(ctx, true)
+	t.insert(tableBridge, "bridge", ovsdb.Row{
+		"name": n.Bridge, "datapath_type": want.datapathType, "fail_mode": want.failMode,
+		"other_config": asMap(want.otherConfig), "external_ids": asMap(want.externalIDs),
+		"ports": references(ports...), "controller": references(t.insertControllers(n)...),
+	})
+	t.mutate(tableRoot, t.ses.root, "bridges", ovsdb.MutateOperationInsert, references("bridge"))
 }
 
 // insertLocal adds the bridge's own port, which OVS wants in every bridge.
 func (t *txn) insertLocal(n spec.Network) string {
-	i := &iface{UUID: "local_interface", Name: n.Bridge, Type: "internal"}
+	i := ovsdb.Row{"name": n.Bridge, "type": "internal"}
 	if n.MTU > 0 {
-		i.MTURequest = ptr(n.MTU)
+		i["mtu_request"] = n.MTU
 	}
-	p := &port{UUID: "local_port", Name: n.Bridge, Interfaces: []string{i.UUID}}
-	t.insert(i, p)
-	return p.UUID
+	t.insert(tableInterface, "local_interface", i)
+	return t.insert(tablePort, "local_port", ovsdb.Row{"name": n.Bridge, "interfaces": references("local_interface")})
 }
 
-func (t *txn) insertUplink(n spec.Network, u spec.Uplink) string {
-	i := &iface{UUID: rowName("uplink_interface", u.Name), Name: u.Name}
+func (t *txn) insertUplink(n spec.Network, i int, u spec.Uplink) string {
+	r := ovsdb.Row{"name": u.Name}
 	if u.OFPort != 0 {
-		i.OFPortRequest = ptr(int(u.OFPort))
+		r["ofport_request"] = int(u.OFPort)
 	}
-	p := &port{UUID: rowName("uplink_port", u.Name), Name: u.Name, Interfaces: []string{i.UUID},
-		ExternalIDs: map[string]string{keyVersion: spec.Version, keyNetwork: string(n.ID), keyUplink: u.Name}}
-	t.insert(i, p)
-	return p.UUID
+	link := t.insert(tableInterface, fmt.Sprintf("uplink_interface_%d", i), r)
+	return t.insert(tablePort, fmt.Sprintf("uplink_port_%d", i), ovsdb.Row{"name": u.Name, "interfaces": references(link),
+		"external_ids": asMap(map[string]string{keyVersion: spec.Version, keyNetwork: string(n.ID), keyUplink: u.Name})})
 }
 
 func (t *txn) insertControllers(n spec.Network) []string {
 	var names []string
 	for i, target := range n.Controllers {
-		c := &controller{UUID: fmt.Sprintf("controller_%d", i), Target: string(target),
-			ConnectionMode: ptr("out-of-band"), MaxBackoff: ptr(maxBackoff)}
-		t.insert(c)
-		names = append(names, c.UUID)
+		names = append(names, t.insert(tableController, fmt.Sprintf("controller_%d", i), ovsdb.Row{
+			"target": string(target), "connection_mode": "out-of-band", "max_backoff": maxBackoff}))
 	}
 	return names
 }
 
-// updateBridge repairs what drifted, in one transaction, or does nothing.
-func (ses *session) updateBridge(ctx context.Context, old *bridge, n spec.Network, userspace bool) error {
-	want, err := wanted(n, userspace)
+// repairBridge adds what differs from the spec to the transaction; nothing, as
+// a rule.
+func (t *txn) repairBridge(ctx context.Context, n spec.Network, old row, want bridgeColumns) error {
+	change := ovsdb.NewRow()
+	if old.text("datapath_type") != want.datapathType {
+		change["datapath_type"] = want.datapathType
+	}
+	if old.text("fail_mode") != want.failMode {
+		change["fail_mode"] = want.failMode
+	}
+	setMap(change, "other_config", old.dict("other_config"), want.otherConfig)
+	setMap(change, "external_ids", old.dict("external_ids"), want.externalIDs)
+	same, err := t.ses.sameControllers(ctx, n, old.uuids("controller"))
 	if err != nil {
 		return err
 	}
-	t, row := ses.begin(), ovsdb.NewRow()
-	if old.DatapathType != want.DatapathType {
-		row["datapath_type"] = want.DatapathType
+	if !same {
+		change["controller"] = references(t.insertControllers(n)...)
 	}
-	if old.FailMode == nil || *old.FailMode != *want.FailMode {
-		row["fail_mode"] = *want.FailMode
+	if len(change) > 0 {
+		t.update(tableBridge, old.uuid(), change)
 	}
-	setMap(row, "other_config", old.OtherConfig, want.OtherConfig)
-	setMap(row, "external_ids", old.ExternalIDs, want.ExternalIDs)
-	if targets, err := ses.targets(ctx, old.Controller); err != nil {
-		return err
-	} else if !slices.Equal(targets, n.Controllers) && !sameSet(targets, n.Controllers) {
-		refs := ovsdb.OvsSet{}
-		for _, name := range t.insertControllers(n) {
-			refs.GoSet = append(refs.GoSet, ovsdb.UUID{GoUUID: name})
-		}
-		row["controller"] = refs
-	}
-	if len(row) > 0 {
-		t.update(tableBridge, old.UUID, row)
-	}
-	for _, u := range n.Uplinks {
-		p, err := ses.port(ctx, u.Name)
+	for i, u := range n.Uplinks {
+		p, err := t.ses.one(ctx, selectOp(tablePort, where("name", u.Name), "_uuid"))
 		if err != nil {
 			return err
 		}
 		if p == nil {
-			t.reference(tableBridge, old.UUID, "ports", ovsdb.MutateOperationInsert, t.insertUplink(n, u))
+			t.mutate(tableBridge, old.uuid(), "ports", ovsdb.MutateOperationInsert, references(t.insertUplink(n, i, u)))
 		}
 	}
-	if len(t.ops) == 0 && t.err == nil {
-		return nil
-	}
-	return t.apply(ctx, true)
+	return nil
 }
 
-// setMap puts want into row when the old column lacks any of it; keys that
+// setMap puts want into change when the old column lacks any of it; keys that
 // others added stay.
-func setMap(row ovsdb.Row, column string, old, want map[string]string) {
-	merged := maps.Clone(want)
-	same := true
+func setMap(change ovsdb.Row, column string, old, want map[string]string) {
 	for k, v := range want {
-		same = same && old[k] == v
-	}
-	if same {
-		return
-	}
-	for k, v := range old {
-		if _, ok := merged[k]; !ok {
-			merged[k] = v
+		if old[k] != v {
+			merged := maps.Clone(old)
+			maps.Copy(merged, want)
+			change[column] = asMap(merged)
+			return
 		}
 	}
-	m := ovsdb.OvsMap{GoMap: map[any]any{}}
-	for k, v := range merged {
-		m.GoMap[k] = v
-	}
-	row[column] = m
 }
 
-func sameSet(a, b []spec.Controller) bool {
-	a, b = slices.Clone(a), slices.Clone(b)
-	slices.Sort(a)
-	slices.Sort(b)
-	return slices.Equal(a, b)
+func (ses *session) sameControllers(ctx context.Context, n spec.Network, uuids []string) (bool, error) {
+	if len(uuids) != len(n.Controllers) {
+		return false, nil
+	}
+	for _, id := range uuids {
+		c, err := ses.one(ctx, selectOp(tableController, byUUID(id), "target"))
+		if err != nil {
+			return false, err
+		}
+		if c == nil || !slices.Contains(n.Controllers, spec.Controller(c.text("target"))) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // DeleteBridge removes a network's bridge and with it all its ports; an absent
 // one is fine. It returns when vswitchd has removed the bridge's link.
 func (s *Switch) DeleteBridge(ctx context.Context, id spec.NetworkID) error {
 	ses, err := s.current()
+	if err == nil {
+		err = ses.deleteBridge(ctx, id)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot remove the bridge of network %q: %w", id.Short(), err)
-	}
-	var rows []bridge
-	if err := ses.client.WhereCache(func(b *bridge) bool { return b.ExternalIDs[keyNetwork] == string(id) }).List(ctx, &rows); err != nil {
-		return err
-	}
-	for _, b := range rows {
-		root, err := ses.root(ctx)
-		if err == nil {
-			t := ses.begin()
-			t.reference(tableRoot, root.UUID, "bridges", ovsdb.MutateOperationDelete, b.UUID)
-			err = t.apply(ctx, true)
-		}
-		if err != nil {
-			return fmt.Errorf("cannot remove bridge %q: %w", b.Name, err)
-		}
 	}
 	return nil
 }
 
-// bridge returns the row of a name, nil when there is none.
-func (ses *session) bridge(ctx context.Context, name string) (*bridge, error) {
-	b := &bridge{Name: name}
-	err := ses.client.Get(ctx, b)
-	if errors.Is(err, client.ErrNotFound) {
-		return nil, nil
+func (ses *session) deleteBridge(ctx context.Context, id spec.NetworkID) error {
+	b, err := ses.one(ctx, selectOp(tableBridge, marked(keyNetwork, string(id)), "_uuid"))
+	if err != nil || b == nil {
+		return err
 	}
-	return b, err
-}
-
-func (ses *session) targets(ctx context.Context, uuids []string) ([]spec.Controller, error) {
-	var out []spec.Controller
-	for _, id := range uuids {
-		c := &controller{UUID: id}
-		if err := ses.client.Get(ctx, c); err != nil {
-			return nil, err
-		}
-		out = append(out, spec.Controller(c.Target))
-	}
-	return out, nil
+	t := ses.begin()
+	t.mutate(tableRoot, ses.root, "bridges", ovsdb.MutateOperationDelete, references(b.uuid()))
+	_, err = t.apply(ctx, true)
+	return err
 }

@@ -18,27 +18,29 @@ func (s *Switch) Load(ctx context.Context) (spec.State, error) {
 	if err != nil {
 		return state, fmt.Errorf("cannot read the stored networks: %w", err)
 	}
-	var bridges []bridge
-	var ports []port
-	if err := ses.client.WhereCache(func(b *bridge) bool { return b.ExternalIDs[keyNetwork] != "" }).List(ctx, &bridges); err != nil {
-		return state, err
-	}
-	if err := ses.client.WhereCache(func(p *port) bool { return p.ExternalIDs[keyEndpoint] != "" }).List(ctx, &ports); err != nil {
-		return state, err
+	found, err := ses.read(ctx, selectOp(tableBridge, nil, "name", "external_ids"), selectOp(tablePort, nil, "name", "external_ids"))
+	if err != nil {
+		return state, fmt.Errorf("cannot read the stored networks: %w", err)
 	}
 	var bad error
-	for _, b := range bridges {
-		var n spec.Network
-		if err := decode(b.ExternalIDs, &n); err != nil || string(n.ID) != b.ExternalIDs[keyNetwork] {
-			bad = fmt.Errorf("cannot read the network stored in bridge %q: %v", b.Name, err)
+	for _, b := range found[0] {
+		ids, n := b.dict("external_ids"), spec.Network{}
+		if ids[keyNetwork] == "" {
+			continue
+		}
+		if err := decode(ids, &n); err != nil || string(n.ID) != ids[keyNetwork] {
+			bad = fmt.Errorf("cannot read the network stored in bridge %q: %v", b.text("name"), err)
 			continue
 		}
 		state.Networks[n.ID] = n
 	}
-	for _, p := range ports {
-		var e spec.Endpoint
-		if err := decode(p.ExternalIDs, &e); err != nil || string(e.ID) != p.ExternalIDs[keyEndpoint] {
-			bad = fmt.Errorf("cannot read the endpoint stored in port %q: %v", p.Name, err)
+	for _, p := range found[1] {
+		ids, e := p.dict("external_ids"), spec.Endpoint{}
+		if ids[keyEndpoint] == "" {
+			continue
+		}
+		if err := decode(ids, &e); err != nil || string(e.ID) != ids[keyEndpoint] {
+			bad = fmt.Errorf("cannot read the endpoint stored in port %q: %v", p.text("name"), err)
 			continue
 		}
 		state.Endpoints[e.ID] = e
@@ -60,11 +62,11 @@ func (s *Switch) UserspaceTSO(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	root, err := ses.root(ctx)
+	root, err := ses.one(ctx, selectOp(tableRoot, byUUID(ses.root), "other_config"))
 	if err != nil {
 		return false, err
 	}
-	return root.OtherConfig["userspace-tso-enable"] == "true", nil
+	return root.dict("other_config")["userspace-tso-enable"] == "true", nil
 }
 
 // View is what Open vSwitch reports of one network's bridge.
@@ -96,56 +98,44 @@ func (s *Switch) Views(ctx context.Context) (map[spec.NetworkID]View, error) {
 	if err != nil {
 		return nil, err
 	}
-	var bridges []bridge
-	if err := ses.client.WhereCache(func(b *bridge) bool { return b.ExternalIDs[keyNetwork] != "" }).List(ctx, &bridges); err != nil {
+	found, err := ses.read(ctx,
+		selectOp(tableBridge, nil, "name", "datapath_type", "datapath_id", "controller", "ports", "external_ids"),
+		selectOp(tableController, nil, "_uuid", "target", "is_connected", "role", "status"),
+		selectOp(tablePort, nil, "_uuid", "interfaces", "external_ids"),
+		selectOp(tableInterface, nil, "_uuid", "name", "ofport", "error"))
+	if err != nil {
 		return nil, err
 	}
+	controllers, ports, interfaces := index(found[1]), index(found[2]), index(found[3])
 	out := map[spec.NetworkID]View{}
-	for _, b := range bridges {
-		v, err := ses.view(ctx, b)
-		if err != nil {
-			return nil, err
+	for _, b := range found[0] {
+		id := b.dict("external_ids")[keyNetwork]
+		if id == "" {
+			continue
 		}
-		out[spec.NetworkID(b.ExternalIDs[keyNetwork])] = v
+		v := View{Datapath: b.text("datapath_type"), DPID: b.text("datapath_id"), Ports: map[string]PortView{}}
+		for _, c := range b.uuids("controller") {
+			r := controllers[c]
+			v.Controllers = append(v.Controllers, ControllerView{Target: r.text("target"), Connected: r.flag("is_connected"),
+				Role: r.text("role"), LastError: r.dict("status")["last_error"]})
+		}
+		for _, p := range b.uuids("ports") {
+			ours := ports[p].dict("external_ids")[keyNetwork] != ""
+			for _, i := range ports[p].uuids("interfaces") {
+				r := interfaces[i]
+				number, _ := r.number("ofport")
+				v.Ports[r.text("name")] = PortView{OFPort: number, Error: r.text("error"), Ours: ours || r.text("name") == b.text("name")}
+			}
+		}
+		out[spec.NetworkID(id)] = v
 	}
 	return out, nil
 }
 
-func (ses *session) view(ctx context.Context, b bridge) (View, error) {
-	v := View{Datapath: b.DatapathType, Ports: map[string]PortView{}}
-	if b.DatapathID != nil {
-		v.DPID = *b.DatapathID
+func index(rows []row) map[string]row {
+	out := map[string]row{}
+	for _, r := range rows {
+		out[r.uuid()] = r
 	}
-	for _, id := range b.Controller {
-		c := &controller{UUID: id}
-		if err := ses.client.Get(ctx, c); err != nil {
-			return v, err
-		}
-		view := ControllerView{Target: c.Target, Connected: c.IsConnected, LastError: c.Status["last_error"]}
-		if c.Role != nil {
-			view.Role = *c.Role
-		}
-		v.Controllers = append(v.Controllers, view)
-	}
-	for _, id := range b.Ports {
-		p := &port{UUID: id}
-		if err := ses.client.Get(ctx, p); err != nil {
-			continue // gone since the bridge was read
-		}
-		for _, id := range p.Interfaces {
-			i := &iface{UUID: id}
-			if err := ses.client.Get(ctx, i); err != nil {
-				continue
-			}
-			view := PortView{Ours: p.ExternalIDs[keyNetwork] != "" || p.Name == b.Name}
-			if i.OFPort != nil {
-				view.OFPort = *i.OFPort
-			}
-			if i.Error != nil {
-				view.Error = *i.Error
-			}
-			v.Ports[i.Name] = view
-		}
-	}
-	return v, nil
+	return out
 }

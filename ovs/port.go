@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/ovn-kubernetes/libovsdb/client"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 	"dovesnap/spec"
@@ -19,70 +18,90 @@ import (
 // another one without a word when the number is taken. The caller keeps the
 // real one and calls again, so that it's pinned for the next start of vswitchd.
 func (s *Switch) EnsurePort(ctx context.Context, n spec.Network, e spec.Endpoint) (spec.OFPort, error) {
+	var number spec.OFPort
 	ses, err := s.current()
+	if err == nil {
+		number, err = ses.ensurePort(ctx, n, e)
+	}
 	if err != nil {
-		return 0, portError("attach", e.ID, err)
+		return 0, fmt.Errorf("cannot attach port %q: %w", spec.HostLink(e.ID), err)
 	}
-	if err := ses.ensurePort(ctx, n, e); err != nil {
-		return 0, portError("attach", e.ID, err)
-	}
-	ofport, err := ses.ofport(ctx, spec.HostLink(e.ID))
-	if err != nil {
-		return 0, portError("attach", e.ID, err)
-	}
-	return ofport, nil
+	return number, nil
 }
 
-func portError(verb string, id spec.EndpointID, err error) error {
-	return fmt.Errorf("cannot %s port %q: %w", verb, spec.HostLink(id), err)
+func (ses *session) ensurePort(ctx context.Context, n spec.Network, e spec.Endpoint) (spec.OFPort, error) {
+	name := spec.HostLink(e.ID)
+	found, err := ses.read(ctx,
+		selectOp(tablePort, where("name", name), "_uuid", "external_ids"),
+		selectOp(tableInterface, where("name", name), "_uuid", "ofport_request", "ofport", "error"),
+		selectOp(tableBridge, where("name", n.Bridge), "_uuid", "external_ids"))
+	if err != nil {
+		return 0, err
+	}
+	t := ses.begin()
+	if len(found[0]) == 0 {
+		err = t.createPort(n, e, found[2])
+	} else {
+		err = t.repairPort(e, found[0][0], found[1])
+	}
+	if err != nil {
+		return 0, err
+	}
+	now := [][]row{found[1]}
+	// A row that vswitchd has not come to yet is waited for, as a new one is.
+	if _, pending := ofports(now, name); len(t.ops) > 0 || pending != nil {
+		if now, err = t.apply(ctx, true, interfaceChecks(name)...); err != nil {
+			return 0, err
+		}
+	}
+	numbers, err := ofports(now, name)
+	if err != nil {
+		return 0, err
+	}
+	return numbers[0], nil
 }
 
-func (ses *session) ensurePort(ctx context.Context, n spec.Network, e spec.Endpoint) error {
+func portMarks(e spec.Endpoint) (map[string]string, error) {
 	text, err := json.Marshal(e)
+	return map[string]string{keyVersion: spec.Version, keyNetwork: string(e.Network), keyEndpoint: string(e.ID), keySpec: string(text)}, err
+}
+
+func (t *txn) createPort(n spec.Network, e spec.Endpoint, bridges []row) error {
+	if len(bridges) == 0 || bridges[0].dict("external_ids")[keyNetwork] != string(n.ID) {
+		return fmt.Errorf("bridge %q is missing", n.Bridge)
+	}
+	marks, err := portMarks(e)
 	if err != nil {
 		return err
 	}
 	name := spec.HostLink(e.ID)
-	ids := map[string]string{keyVersion: spec.Version, keyNetwork: string(n.ID), keyEndpoint: string(e.ID), keySpec: string(text)}
-	old, err := ses.port(ctx, name)
-	if err != nil {
-		return err
-	}
-	t := ses.begin()
-	if old == nil {
-		b, err := ses.bridge(ctx, n.Bridge)
-		if err != nil {
-			return err
-		}
-		if b == nil || b.ExternalIDs[keyNetwork] != string(n.ID) {
-			return fmt.Errorf("bridge %q is missing", n.Bridge)
-		}
-		i := &iface{UUID: "interface", Name: name, OFPortRequest: ptr(int(e.OFPort)),
-			ExternalIDs: map[string]string{"attached-mac": string(e.MAC)}}
-		p := &port{UUID: "port", Name: name, Interfaces: []string{i.UUID}, ExternalIDs: ids}
-		t.insert(i, p)
-		t.reference(tableBridge, b.UUID, "ports", ovsdb.MutateOperationInsert, p.UUID)
-		return t.apply(ctx, true)
-	}
-	if old.ExternalIDs[keyEndpoint] != string(e.ID) {
+	t.insert(tableInterface, "interface", ovsdb.Row{"name": name, "ofport_request": int(e.OFPort),
+		"external_ids": asMap(map[string]string{"attached-mac": string(e.MAC)})})
+	t.insert(tablePort, "port", ovsdb.Row{"name": name, "interfaces": references("interface"), "external_ids": asMap(marks)})
+	t.mutate(tableBridge, bridges[0].uuid(), "ports", ovsdb.MutateOperationInsert, references("port"))
+	return nil
+}
+
+func (t *txn) repairPort(e spec.Endpoint, port row, interfaces []row) error {
+	have := port.dict("external_ids")
+	if have[keyEndpoint] != string(e.ID) {
 		return errors.New("a port of this name exists that is not this endpoint's")
 	}
-	row := ovsdb.NewRow()
-	setMap(row, "external_ids", old.ExternalIDs, ids)
-	if len(row) > 0 {
-		t.update(tablePort, old.UUID, row)
-	}
-	i, err := ses.iface(ctx, name)
+	marks, err := portMarks(e)
 	if err != nil {
 		return err
 	}
-	if i != nil && (i.OFPortRequest == nil || *i.OFPortRequest != int(e.OFPort)) {
-		t.update(tableInterface, i.UUID, ovsdb.Row{"ofport_request": int(e.OFPort)})
+	change := ovsdb.NewRow()
+	setMap(change, "external_ids", have, marks)
+	if len(change) > 0 {
+		t.update(tablePort, port.uuid(), change)
 	}
-	if len(t.ops) == 0 {
-		return nil
+	for _, i := range interfaces {
+		if request, ok := i.number("ofport_request"); !ok || request != int(e.OFPort) {
+			t.update(tableInterface, i.uuid(), ovsdb.Row{"ofport_request": int(e.OFPort)})
+		}
 	}
-	return t.apply(ctx, true)
+	return nil
 }
 
 // DeletePort takes the endpoint's host link out of its bridge; an absent one is
@@ -90,84 +109,57 @@ func (ses *session) ensurePort(ctx context.Context, n spec.Network, e spec.Endpo
 // the link goes.
 func (s *Switch) DeletePort(ctx context.Context, id spec.EndpointID) error {
 	ses, err := s.current()
-	if err != nil {
-		return portError("remove", id, err)
+	if err == nil {
+		err = ses.deletePort(ctx, id)
 	}
-	p, err := ses.port(ctx, spec.HostLink(id))
-	if err != nil || p == nil {
+	if err != nil {
+		return fmt.Errorf("cannot remove port %q: %w", spec.HostLink(id), err)
+	}
+	return nil
+}
+
+func (ses *session) deletePort(ctx context.Context, id spec.EndpointID) error {
+	p, err := ses.one(ctx, selectOp(tablePort, where("name", spec.HostLink(id)), "_uuid", "external_ids"))
+	if err != nil || p == nil || p.dict("external_ids")[keyEndpoint] != string(id) {
 		return err
 	}
-	if p.ExternalIDs[keyEndpoint] != string(id) {
-		return nil
+	// Whichever bridge it's in by now: somebody may have moved it.
+	b, err := ses.one(ctx, selectOp(tableBridge, []ovsdb.Condition{ovsdb.NewCondition("ports", ovsdb.ConditionIncludes, references(p.uuid()))}, "_uuid"))
+	if err != nil || b == nil {
+		return err
 	}
-	b, err := ses.bridgeOf(ctx, p)
-	if err == nil && b != nil {
-		t := ses.begin()
-		t.reference(tableBridge, b.UUID, "ports", ovsdb.MutateOperationDelete, p.UUID)
-		_, err = t.commit(ctx, false)
-	}
-	if err != nil {
-		return portError("remove", id, err)
-	}
-	return nil
+	t := ses.begin()
+	t.mutate(tableBridge, b.uuid(), "ports", ovsdb.MutateOperationDelete, references(p.uuid()))
+	_, err = t.commit(ctx, false)
+	return err
 }
 
-// bridgeOf returns the bridge that a port of ours is in: its network's, or
-// wherever somebody moved it.
-func (ses *session) bridgeOf(ctx context.Context, p *port) (*bridge, error) {
-	var rows []bridge
-	err := ses.client.WhereCache(func(b *bridge) bool {
-		return b.ExternalIDs[keyNetwork] == p.ExternalIDs[keyNetwork]
-	}).List(ctx, &rows)
-	if err != nil || len(rows) == 0 {
-		return nil, err
-	}
-	return &rows[0], nil
-}
-
-// port returns the row of a name, nil when there is none.
-func (ses *session) port(ctx context.Context, name string) (*port, error) {
-	p := &port{Name: name}
-	err := ses.client.Get(ctx, p)
-	if errors.Is(err, client.ErrNotFound) {
-		return nil, nil
-	}
-	return p, err
-}
-
-// iface returns the row of a name, nil when there is none.
-func (ses *session) iface(ctx context.Context, name string) (*iface, error) {
-	i := &iface{Name: name}
-	err := ses.client.Get(ctx, i)
-	if errors.Is(err, client.ErrNotFound) {
-		return nil, nil
-	}
-	return i, err
-}
-
-// ofport reads back the number that vswitchd gave an interface. A port whose
-// link it cannot open has -1 and says why in column error, while the
-// transaction that added it succeeded.
-func (ses *session) ofport(ctx context.Context, name string) (spec.OFPort, error) {
-	i, err := ses.iface(ctx, name)
-	switch {
-	case err != nil:
-		return 0, err
-	case i == nil:
-		return 0, errors.New("the interface has vanished from Open vSwitch's database")
-	case i.Error != nil && *i.Error != "":
-		return 0, errors.New(*i.Error)
-	case i.OFPort == nil || *i.OFPort < 0:
-		return 0, errors.New("Open vSwitch gave it no port number")
-	}
-	return spec.OFPort(*i.OFPort), nil
-}
-
-func (ses *session) checkInterfaces(ctx context.Context, names ...string) error {
+// interfaceChecks reads what vswitchd says of interfaces; ofports judges it.
+func interfaceChecks(names ...string) []ovsdb.Operation {
+	var ops []ovsdb.Operation
 	for _, name := range names {
-		if _, err := ses.ofport(ctx, name); err != nil {
-			return fmt.Errorf("interface %q: %w", name, err)
-		}
+		ops = append(ops, selectOp(tableInterface, where("name", name), "ofport", "error"))
 	}
-	return nil
+	return ops
+}
+
+// ofports returns the numbers that vswitchd gave interfaces. One whose link it
+// cannot open has -1 and says why in column error, though the transaction that
+// added it succeeded.
+func ofports(found [][]row, names ...string) ([]spec.OFPort, error) {
+	out := make([]spec.OFPort, len(names))
+	for i, name := range names {
+		if len(found[i]) != 1 {
+			return nil, fmt.Errorf("interface %q has vanished from Open vSwitch's database", name)
+		}
+		if text := found[i][0].text("error"); text != "" {
+			return nil, fmt.Errorf("interface %q: %s", name, text)
+		}
+		number, ok := found[i][0].number("ofport")
+		if !ok || number < 0 {
+			return nil, fmt.Errorf("interface %q: Open vSwitch gave it no port number", name)
+		}
+		out[i] = spec.OFPort(number)
+	}
+	return out, nil
 }

@@ -9,8 +9,10 @@
 //
 // Be aware:
 //   - Rows that dovesnap did not make are never changed or removed.
-//   - A Switch reads from a cache that the server keeps current. After a lost
-//     connection everything is read anew, and Resync tells the engine.
+//   - Nothing is cached: each method asks the server for the rows it needs, by
+//     name or mark. libovsdb's cache hands on an update table by table, so that
+//     a reader sees half of it; and one owner of the State needs no second copy.
+//   - After a lost connection Resync tells the engine to look at everything.
 //   - Creations are committed durably: a plain commit loses acknowledged rows
 //     in a power cut. The removal of an endpoint is not, since an endpoint of
 //     an earlier boot is swept at the next start anyway.
@@ -24,7 +26,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ovn-kubernetes/libovsdb/cache"
 	"github.com/ovn-kubernetes/libovsdb/client"
 	"github.com/ovn-kubernetes/libovsdb/model"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
@@ -104,9 +105,6 @@ func (s *Switch) serve(ctx context.Context) error {
 		case <-done:
 		}
 	}()
-	if err := ses.monitor(ctx); err != nil {
-		return err
-	}
 	s.publish(ses)
 	defer s.publish(nil)
 	s.log.Info("connected to Open vSwitch's database", "endpoint", s.endpoint)
@@ -145,16 +143,16 @@ func (s *Switch) current() (*session, error) {
 	return s.session, nil
 }
 
-// session is one connection with its cache.
+// session is one connection.
 type session struct {
 	client client.Client
-	curCfg level
+	root   string // UUID of the only row of table Open_vSwitch
 }
 
 func dial(ctx context.Context, endpoint string) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	db, err := clientModel()
+	db, err := model.NewClientDBModel(tableRoot, map[string]model.Model{})
 	if err != nil {
 		return nil, err
 	}
@@ -165,26 +163,17 @@ func dial(ctx context.Context, endpoint string) (*session, error) {
 	if err := c.Connect(ctx); err != nil {
 		return nil, fmt.Errorf("cannot connect to %q: %w", endpoint, err)
 	}
-	return &session{client: c}, nil
-}
-
-// monitor fills the cache and keeps curCfg at what vswitchd last reported.
-func (ses *session) monitor(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	follow := func(_ string, m model.Model) {
-		if root, ok := m.(*openVSwitch); ok {
-			ses.curCfg.set(root.CurCfg)
-		}
+	ses := &session{client: c}
+	roots, err := ses.read(ctx, selectOp(tableRoot, nil, "_uuid"))
+	if err == nil && len(roots[0]) != 1 {
+		err = fmt.Errorf("Open vSwitch's database is not initialised: %d rows in table %s", len(roots[0]), tableRoot)
 	}
-	ses.client.Cache().AddEventHandler(&cache.EventHandlerFuncs{
-		AddFunc:    follow,
-		UpdateFunc: func(table string, _, m model.Model) { follow(table, m) },
-	})
-	if _, err := ses.client.MonitorAll(ctx); err != nil {
-		return fmt.Errorf("cannot monitor Open vSwitch's database: %w", err)
+	if err != nil {
+		c.Close()
+		return nil, err
 	}
-	return nil
+	ses.root = roots[0][0].uuid()
+	return ses, nil
 }
 
 func (ses *session) echo(ctx context.Context) error {
@@ -204,7 +193,7 @@ func (ses *session) transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovs
 	}
 	for _, r := range results { // one more than ops when the commit itself failed (RFC 7047 section 4.1.3)
 		if r.Error != "" {
-			return nil, fmt.Errorf("Open vSwitch's database refused: %s: %s", r.Error, r.Details)
+			return nil, &refusal{kind: r.Error, details: r.Details}
 		}
 	}
 	if len(results) < len(ops) {

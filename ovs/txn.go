@@ -4,57 +4,58 @@ package ovs
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"regexp"
+	"time"
 
-	"github.com/ovn-kubernetes/libovsdb/model"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
-// txn collects the operations of one transaction; the first error sticks and
-// is returned by commit, so that callers read straight on.
+// read runs select operations in one transaction and returns the rows of each.
+func (ses *session) read(ctx context.Context, ops ...ovsdb.Operation) ([][]row, error) {
+	results, err := ses.transact(ctx, ops...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]row, len(ops))
+	for i := range ops {
+		for _, r := range results[i].Rows {
+			out[i] = append(out[i], row(r))
+		}
+	}
+	return out, nil
+}
+
+// one runs a select operation and returns its only row, nil when there is none.
+func (ses *session) one(ctx context.Context, op ovsdb.Operation) (row, error) {
+	rows, err := ses.read(ctx, op)
+	if err != nil || len(rows[0]) == 0 {
+		return nil, err
+	}
+	return rows[0][0], nil
+}
+
+// txn collects the operations of one transaction.
 type txn struct {
 	ses *session
 	ops []ovsdb.Operation
-	err error
 }
 
 func (ses *session) begin() *txn { return &txn{ses: ses} }
 
-// insert adds rows. A UUID field that is a plain identifier names the row for
-// the rest of the transaction.
-func (t *txn) insert(rows ...model.Model) {
-	for _, row := range rows {
-		ops, err := t.ses.client.Create(row)
-		t.add(ops, err)
-	}
-}
-
-func (t *txn) add(ops []ovsdb.Operation, err error) {
-	if t.err == nil {
-		t.err = err
-	}
-	t.ops = append(t.ops, ops...)
-}
-
-func byUUID(uuid string) []ovsdb.Condition {
-	return []ovsdb.Condition{ovsdb.NewCondition("_uuid", ovsdb.ConditionEqual, ovsdb.UUID{GoUUID: uuid})}
+// insert adds a row, which the rest of the transaction refers to by name, an
+// <id> of RFC 7047 section 3.1.
+func (t *txn) insert(table, name string, r ovsdb.Row) string {
+	t.ops = append(t.ops, ovsdb.Operation{Op: ovsdb.OperationInsert, Table: table, UUIDName: name, Row: r})
+	return name
 }
 
 // update sets columns of one row.
-func (t *txn) update(table, uuid string, row ovsdb.Row) {
-	t.ops = append(t.ops, ovsdb.Operation{Op: ovsdb.OperationUpdate, Table: table, Where: byUUID(uuid), Row: row})
+func (t *txn) update(table, uuid string, r ovsdb.Row) {
+	t.ops = append(t.ops, ovsdb.Operation{Op: ovsdb.OperationUpdate, Table: table, Where: byUUID(uuid), Row: r})
 }
 
-// reference inserts or deletes rows in a column that is a set of references.
-func (t *txn) reference(table, uuid, column string, mutator ovsdb.Mutator, rows ...string) {
-	set := ovsdb.OvsSet{}
-	for _, r := range rows {
-		set.GoSet = append(set.GoSet, ovsdb.UUID{GoUUID: r})
-	}
-	t.mutate(table, uuid, column, mutator, set)
-}
-
+// mutate changes one column of one row in place.
 func (t *txn) mutate(table, uuid, column string, mutator ovsdb.Mutator, value any) {
 	t.ops = append(t.ops, ovsdb.Operation{Op: ovsdb.OperationMutate, Table: table, Where: byUUID(uuid),
 		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation(column, mutator, value)}})
@@ -64,16 +65,9 @@ func (t *txn) mutate(table, uuid, column string, mutator ovsdb.Mutator, value an
 // returns next_cfg: the change is applied when cur_cfg has reached it
 // (ovs-vswitchd.conf.db(5), "Configuration Status").
 func (t *txn) commit(ctx context.Context, durable bool) (int, error) {
-	if t.err != nil {
-		return 0, t.err
-	}
-	root, err := t.ses.root(ctx)
-	if err != nil {
-		return 0, err
-	}
-	t.mutate(tableRoot, root.UUID, "next_cfg", ovsdb.MutateOperationAdd, 1)
+	t.mutate(tableRoot, t.ses.root, "next_cfg", ovsdb.MutateOperationAdd, 1)
 	at := len(t.ops)
-	t.ops = append(t.ops, ovsdb.Operation{Op: ovsdb.OperationSelect, Table: tableRoot, Where: byUUID(root.UUID), Columns: []string{"next_cfg"}})
+	t.ops = append(t.ops, selectOp(tableRoot, byUUID(t.ses.root), "next_cfg"))
 	if durable {
 		t.ops = append(t.ops, ovsdb.Operation{Op: ovsdb.OperationCommit, Durable: &durable})
 	}
@@ -81,44 +75,48 @@ func (t *txn) commit(ctx context.Context, durable bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if rows := results[at].Rows; len(rows) == 1 {
-		if next, ok := rows[0]["next_cfg"].(float64); ok {
-			return int(next), nil
+	if len(results[at].Rows) == 1 {
+		if next, ok := row(results[at].Rows[0]).number("next_cfg"); ok {
+			return next, nil
 		}
 	}
-	return 0, fmt.Errorf("Open vSwitch's database has no usable next_cfg")
+	return 0, errors.New("Open vSwitch's database has no next_cfg")
 }
 
-// apply commits and waits until ovs-vswitchd has applied the change.
-func (t *txn) apply(ctx context.Context, durable bool) error {
+// apply commits, waits until ovs-vswitchd has applied the change, and reads in
+// the same breath what then is true.
+func (t *txn) apply(ctx context.Context, durable bool, then ...ovsdb.Operation) ([][]row, error) {
 	next, err := t.commit(ctx, durable)
 	if err != nil {
-		return err
-	}
-	if err := t.ses.curCfg.await(ctx, next); err != nil {
-		return fmt.Errorf("ovs-vswitchd has not applied the change in time; is it running?")
-	}
-	return nil
-}
-
-// root returns the only row of table Open_vSwitch.
-func (ses *session) root(ctx context.Context) (*openVSwitch, error) {
-	var rows []openVSwitch
-	if err := ses.client.List(ctx, &rows); err != nil {
 		return nil, err
 	}
-	if len(rows) != 1 {
-		return nil, fmt.Errorf("Open vSwitch's database is not initialised: %d rows in table Open_vSwitch", len(rows))
+	results, err := t.ses.read(ctx, append([]ovsdb.Operation{t.ses.applied(ctx, next)}, then...)...)
+	var refused *refusal
+	if errors.As(err, &refused) && refused.kind == "timed out" || ctx.Err() != nil {
+		return nil, errors.New("ovs-vswitchd has not applied the change in time; `dovesnap status` says whether it runs")
 	}
-	return &rows[0], nil
+	if err != nil {
+		return nil, err
+	}
+	return results[1:], nil
 }
 
-var notIdentifier = regexp.MustCompile(`[^a-zA-Z0-9_]`)
-
-// rowName makes the name by which later operations of a transaction refer to a
-// new row: an <id> of RFC 7047 section 3.1.
-func rowName(kind, name string) string {
-	return kind + "_" + notIdentifier.ReplaceAllString(name, "_")
+// applied waits, on the server's side, until no root row has a cur_cfg below
+// next (RFC 7047 section 5.2.6).
+func (ses *session) applied(ctx context.Context, next int) ovsdb.Operation {
+	timeout := 10 * time.Second
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = max(time.Until(deadline), time.Millisecond)
+	}
+	ms := int(timeout.Milliseconds())
+	return ovsdb.Operation{Op: ovsdb.OperationWait, Table: tableRoot, Timeout: &ms, Until: string(ovsdb.WaitConditionNotEqual),
+		Where:   []ovsdb.Condition{ovsdb.NewCondition("cur_cfg", ovsdb.ConditionLessThan, next)},
+		Columns: []string{"_uuid"}, Rows: []ovsdb.Row{{"_uuid": ovsdb.UUID{GoUUID: ses.root}}}}
 }
 
-func ptr[T any](v T) *T { return &v }
+// refusal is an error that the database answered with (RFC 7047 section 4.1.3).
+type refusal struct{ kind, details string }
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("Open vSwitch's database refused: %s: %s", r.kind, r.details)
+}
