@@ -19,11 +19,16 @@ import (
 // EnsureGateway waits, as long as ctx allows, for the bridge's own link to
 // exist, sets it up and gives it exactly the addresses the network wants: the
 // gateways of its subnets when the host is the gateway, none when flat.
-// Link-local addresses are left alone. The MTU and the MAC of the link are Open
-// vSwitch's to set.
+// Link-local addresses are left alone; the MTU and the MAC of the link are Open
+// vSwitch's to set. The network's uplinks are set up too.
 func (l *Links) EnsureGateway(ctx context.Context, n spec.Network) error {
 	if err := l.ensureGateway(ctx, n); err != nil {
 		return fmt.Errorf("cannot set up gateway %q: %w", n.Bridge, err)
+	}
+	for _, u := range n.Uplinks {
+		if err := raise(ctx, u.Name); err != nil {
+			return fmt.Errorf("cannot set up port %q: %w", u.Name, err)
+		}
 	}
 	return nil
 }

@@ -14,17 +14,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// CheckUplink refuses an interface that cannot go into a bridge without cutting
-// the host off or taking it from somebody else. An interface that is in the
-// network's own bridge already is refused too (the kernel shows it as a port of
-// ovs-system, not of which bridge): ask OVSDB first.
-func (l *Links) CheckUplink(ctx context.Context, u spec.Uplink) error {
-	if err := checkUplink(ctx, u.Name); err != nil {
-		return fmt.Errorf("cannot add port %q: %w", u.Name, err)
-	}
-	return nil
-}
-
+// checkUplink refuses an interface that cannot go into a bridge without cutting
+// the host off or taking it from somebody else.
 func checkUplink(ctx context.Context, name string) error {
 	h, err := open(ctx)
 	if err != nil {
@@ -118,39 +109,18 @@ func leavesBy(r netlink.Route, index int) bool {
 	return r.LinkIndex == index
 }
 
-// PrepareUplink sets the interface up. Promiscuous mode is Open vSwitch's to
-// switch.
-func (l *Links) PrepareUplink(ctx context.Context, u spec.Uplink) error {
+// raise sets an uplink up; promiscuous mode is Open vSwitch's to switch. One that
+// is unplugged at the moment is not an error here: Open vSwitch reports it on the
+// port, and the rest of the network must not wait for it.
+func raise(ctx context.Context, name string) error {
 	h, err := open(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot set up port %q: %w", u.Name, err)
-	}
-	defer h.Close()
-	link, err := h.LinkByName(u.Name)
-	if err == nil {
-		err = h.LinkSetUp(link)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot set up port %q: %w", u.Name, err)
-	}
-	return nil
-}
-
-// CheckName refuses a name for a new bridge that an interface has already, as
-// its name or as an alternative one. Call it only for bridges that OVSDB does
-// not have: it would refuse the bridge's own link.
-func (l *Links) CheckName(ctx context.Context, name string) error {
-	h, err := open(ctx)
-	if err != nil {
-		return fmt.Errorf("cannot name bridge %q: %w", name, err)
+		return err
 	}
 	defer h.Close()
 	link, err := h.find(name)
-	if err != nil {
-		return fmt.Errorf("cannot name bridge %q: %w", name, err)
+	if link == nil || err != nil {
+		return err
 	}
-	if link != nil {
-		return fmt.Errorf("cannot name bridge %q: the host has an interface of that name (type %s)", name, link.Type())
-	}
-	return nil
+	return h.LinkSetUp(link)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-func TestCheckUplink(t *testing.T) {
+func TestCheckUplinks(t *testing.T) {
 	newNetns(t)
 	ctx, l := deadline(t), newLinks()
 	must(t, netlink.LinkSetUp(byName(t, "lo")))
@@ -45,17 +45,24 @@ func TestCheckUplink(t *testing.T) {
 		"dsv0123456789ab": "made by dovesnap",
 		"dsc0123456789ab": "made by dovesnap",
 	} {
-		wantError(t, l.CheckUplink(ctx, spec.Uplink{Name: name}), `cannot add port "`+name+`": `, why)
+		wantError(t, l.CheckNetwork(ctx, with(name)), `cannot add port "`+name+`": `, why)
 	}
 
-	free := spec.Uplink{Name: "free"}
-	must(t, l.CheckUplink(ctx, free))
-	must(t, l.PrepareUplink(ctx, free))
-	must(t, l.CheckUplink(ctx, free)) // an IPv6 link-local address does not matter
+	must(t, l.CheckNetwork(ctx, with("free")))
+	addBridge(t, "br9")
+	must(t, l.EnsureGateway(ctx, with("free", "absent")))
 	if byName(t, "free").Attrs().Flags&net.FlagUp == 0 {
 		t.Error("not up")
 	}
-	wantError(t, l.PrepareUplink(ctx, spec.Uplink{Name: "absent"}), `cannot set up port "absent"`)
+	must(t, checkUplink(ctx, "free")) // now has an IPv6 link-local address
+}
+
+func with(uplinks ...string) spec.Network {
+	n := spec.Network{Bridge: "br9", Mode: spec.Flat}
+	for _, u := range uplinks {
+		n.Uplinks = append(n.Uplinks, spec.Uplink{Name: u})
+	}
+	return n
 }
 
 // What this kernel may not be able to make.
@@ -80,8 +87,11 @@ func TestCheckName(t *testing.T) {
 	ctx, l := deadline(t), newLinks()
 	addVeth(t, "taken", "takenpeer")
 	must(t, netlink.LinkAddAltName(byName(t, "takenpeer"), "alsotaken"))
-	must(t, l.CheckName(ctx, "dsb0123456789ab"))
+	must(t, l.CheckNetwork(ctx, spec.Network{Bridge: "dsb0123456789ab"}))
 	for _, name := range []string{"taken", "alsotaken"} {
-		wantError(t, l.CheckName(ctx, name), `cannot name bridge "`+name+`"`, "an interface of that name (type veth)")
+		wantError(t, l.CheckNetwork(ctx, spec.Network{Bridge: name}), `cannot make bridge "`+name+`"`, "an interface of that name already (type veth)")
 	}
+	n := with("absent", "lo")
+	n.Bridge = "taken"
+	wantError(t, l.CheckNetwork(ctx, n), `make bridge "taken"`, `add port "absent"`, `add port "lo"`)
 }
