@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nat
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"dovesnap/spec"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+func eachFlavour(t *testing.T, f func(*testing.T, *host)) {
+	for _, flavour := range flavours {
+		t.Run(flavour, func(t *testing.T) { f(t, newHost(t, flavour)) })
+	}
+}
+
+func TestCheckBeforeApply(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, h *host) {
+		if !h.changed() {
+			t.Error("nothing was applied, and Check is content")
+		}
+		h.apply()
+		if h.changed() {
+			t.Error("no networks, no rules, and Check is not content")
+		}
+	})
+}
+
+func TestRepair(t *testing.T) {
+	for name, damage := range map[string][]string{
+		"flush filter":       {"-F"},
+		"flush nat":          {"-t nat -F"},
+		"flush both, delete": {"-F", "-t nat -F", "-X", "-t nat -X"},
+		"jump":               {"-D FORWARD -j DOVESNAP-FORWARD"},
+		"one rule":           {"-D DOVESNAP-FORWARD 1"},
+		"one rule more":      {"-I DOVESNAP-FORWARD -j ACCEPT"},
+		"jump twice":         {"-I FORWARD -j DOVESNAP-FORWARD"},
+		"jump from INPUT":    {"-I INPUT -j DOVESNAP-FORWARD"},
+		"nat jump":           {"-t nat -D POSTROUTING -j DOVESNAP-POST"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachFlavour(t, func(t *testing.T, h *host) {
+				h.apply(natA, routedC)
+				before := h.both()
+				for _, d := range damage {
+					h.ipt(d)
+				}
+				if !h.changed() {
+					t.Fatal("Check does not see it")
+				}
+				h.apply(natA, routedC)
+				if diff := cmp.Diff(before, h.both()); diff != "" {
+					t.Error("not repaired:", diff)
+				}
+				if h.changed() {
+					t.Error("repaired, and Check is not content")
+				}
+			})
+		})
+	}
+}
+
+func TestRepairAfterFlushRuleset(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("needs nft (apt install nftables)")
+	}
+	h := newHost(t, "nft")
+	h.apply(natA)
+	before := h.both()
+	command(t, "nft", "flush", "ruleset")
+	if !h.changed() {
+		t.Fatal("Check does not see it")
+	}
+	h.apply(natA)
+	if diff := cmp.Diff(before, h.both()); diff != "" {
+		t.Error("not repaired:", diff)
+	}
+}
+
+func TestForeignChangesAreNotOurs(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, h *host) {
+		h.apply(natA)
+		h.ipt("-I FORWARD -s 192.0.2.1 -j DROP")
+		h.ipt("-P FORWARD DROP")
+		h.ipt("-N THEIRS")
+		h.ipt("-t nat -A POSTROUTING -s 192.0.2.0/24 -j MASQUERADE")
+		if h.changed() {
+			t.Error("Check takes somebody else's rules for a change of ours")
+		}
+		h.apply(natA, natB)
+		h.apply()
+		want := parse("*filter\n:INPUT\n:FORWARD\n:OUTPUT\n:THEIRS\n-A FORWARD -s 192.0.2.1/32 -j DROP\n" +
+			"*nat\n:PREROUTING\n:INPUT\n:OUTPUT\n:POSTROUTING\n-A POSTROUTING -s 192.0.2.0/24 -j MASQUERADE")
+		if diff := cmp.Diff(want, parse(h.save("iptables"))); diff != "" {
+			t.Error(diff)
+		}
+		if !strings.Contains(h.save("iptables"), ":FORWARD DROP") {
+			t.Error("the policy was changed")
+		}
+	})
+}
+
+// jumpsIn returns the rules of two chains, in short.
+func (h *host) jumpsIn() string {
+	s := parse(h.save("iptables"))
+	return fmt.Sprintf("FORWARD%q USER%q", s["filter"]["FORWARD"], s["filter"]["DOCKER-USER"])
+}
+
+func TestDockerUser(t *testing.T) {
+	const ours = `"-j DOVESNAP-FORWARD"`
+	eachFlavour(t, func(t *testing.T, h *host) {
+		for _, step := range []struct{ does, want string }{
+			{"", `FORWARD[` + ours + `] USER[]`},
+			// Docker starts after us.
+			{"-N DOCKER-USER", `FORWARD[` + ours + `] USER[]`},
+			{"-I FORWARD -j DOCKER-USER", `FORWARD["-j DOCKER-USER"] USER[` + ours + `]`},
+			{"-A DOCKER-USER -j RETURN", `FORWARD["-j DOCKER-USER"] USER[` + ours + ` "-j RETURN"]`},
+			// The user's rules go before ours, wherever the user puts them.
+			{"-I DOCKER-USER -s 192.0.2.1/32 -j DROP", `FORWARD["-j DOCKER-USER"] USER["-s 192.0.2.1/32 -j DROP" ` + ours + ` "-j RETURN"]`},
+			{"-I DOCKER-USER 3 -s 192.0.2.2/32 -j DROP", `FORWARD["-j DOCKER-USER"] USER["-s 192.0.2.1/32 -j DROP" "-s 192.0.2.2/32 -j DROP" ` + ours + ` "-j RETURN"]`},
+			// Nothing after a bare RETURN is ever reached.
+			{"-A DOCKER-USER -s 192.0.2.3/32 -j DROP", `FORWARD["-j DOCKER-USER"] USER["-s 192.0.2.1/32 -j DROP" "-s 192.0.2.2/32 -j DROP" ` + ours + ` "-j RETURN" "-s 192.0.2.3/32 -j DROP"]`},
+			{"-D DOCKER-USER -j RETURN", `FORWARD["-j DOCKER-USER"] USER["-s 192.0.2.1/32 -j DROP" "-s 192.0.2.2/32 -j DROP" "-s 192.0.2.3/32 -j DROP" ` + ours + `]`},
+			// A flush that Docker has not noticed: nothing leads to the chain.
+			{"-F", `FORWARD[` + ours + `] USER[]`},
+		} {
+			if step.does != "" {
+				h.ipt(step.does)
+			}
+			h.apply(natA)
+			if diff := cmp.Diff(step.want, h.jumpsIn()); diff != "" {
+				t.Fatalf("after %q: %s", step.does, diff)
+			}
+			if h.changed() {
+				t.Errorf("after %q: Check is not content with what Apply did", step.does)
+			}
+		}
+		h.apply()
+		if diff := cmp.Diff(`FORWARD[] USER[]`, h.jumpsIn()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestCheckSeesDockerAppear(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, h *host) {
+		h.apply(natA)
+		h.ipt("-N DOCKER-USER")
+		h.ipt("-I FORWARD -j DOCKER-USER")
+		if !h.changed() {
+			t.Error("the jump would stay behind Docker's back")
+		}
+	})
+}
+
+func TestFlavourFollowsDocker(t *testing.T) {
+	for _, docker := range flavours {
+		t.Run(docker, func(t *testing.T) {
+			h := newHost(t, docker)
+			h.restore(stages["docker20"])
+			h.Table = h.table("auto")
+			h.apply(natA)
+			if h.v4.tool.legacy != (docker == "legacy") || !strings.Contains(h.save("iptables"), forwardChain) {
+				t.Errorf("Docker's rules are in %s, ours in %s", docker, h.v4.tool.path)
+			}
+		})
+	}
+	newNetns(t)
+	_, err := New(t.Context(), nil, "ebtables")
+	wantError(t, err, `cannot use iptables flavour "ebtables": it is not auto, nft or legacy`)
+}
+
+// After a switch of flavours, the rules in the old one go, and the guard's
+// meaning is kept.
+func TestFlavourSwitched(t *testing.T) {
+	h := newHost(t, "legacy")
+	h.apply(natA)
+	must(t, h.EnsureForwarding(h.ctx, []spec.Network{natA}))
+	h.Table = h.table("nft")
+	h.apply(natA)
+	if s := tables(t, "iptables-legacy"); strings.Contains(s, "DOVESNAP") {
+		t.Error("left in legacy:", s)
+	}
+	if s := tables(t, "iptables-nft"); !strings.Contains(s, guardChain) || !strings.Contains(s, forwardChain) {
+		t.Error("not in nft:", s)
+	}
+	h.apply()
+	if v := readSysctl(t, ipForward); v != "0" {
+		t.Error("forwarding is left on")
+	}
+}
+
+func TestCleanup(t *testing.T) {
+	newNetns(t)
+	before := tables(t, "iptables-nft") + tables(t, "iptables-legacy")
+	for _, flavour := range flavours {
+		table, err := newTable(t.Context(), discard, flavour, time.Second)
+		must(t, err)
+		table.v4.others, table.v6.others = nil, nil // two daemons that know nothing of each other
+		must(t, table.Apply(t.Context(), []spec.Network{natA, dualE}))
+		must(t, table.EnsureForwarding(t.Context(), []spec.Network{natA, dualE}))
+	}
+	must(t, Cleanup(t.Context()))
+	must(t, Cleanup(t.Context()))
+	if diff := cmp.Diff(before, tables(t, "iptables-nft")+tables(t, "iptables-legacy")); diff != "" {
+		t.Error("left behind:", diff)
+	}
+	for _, path := range []string{ipForward, ipv6Forwarding} {
+		if v := readSysctl(t, path); v != "0" {
+			t.Errorf("%s is %s", path, v)
+		}
+	}
+}
+
+// A user's rule that jumps to our chain is the user's to remove.
+func TestChainInUse(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, h *host) {
+		h.apply(natA)
+		h.ipt("-A INPUT -s 192.0.2.1 -j DOVESNAP-FORWARD")
+		wantError(t, h.Apply(h.ctx, nil), "cannot remove chain DOVESNAP-FORWARD (does a rule of yours jump to it?)")
+		h.ipt("-F INPUT")
+		h.apply()
+		if s := h.save("iptables"); strings.Contains(s, "DOVESNAP") {
+			t.Error("left behind:", s)
+		}
+	})
+}
+
+func TestLockHeld(t *testing.T) {
+	h := newHost(t, "legacy")
+	lock, err := os.OpenFile(os.Getenv("XTABLES_LOCKFILE"), os.O_RDWR|os.O_CREATE, 0o600)
+	must(t, err)
+	defer lock.Close()
+	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX))
+	wantError(t, h.Apply(h.ctx, []spec.Network{natA}), "cannot write IPv4 packet filter rules", "xtables lock")
+	if !h.changed() {
+		t.Error("Check is content after a failed Apply")
+	}
+	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_UN))
+	h.apply(natA)
+	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX))
+	h.wantDeadline(t, natB)
+	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_UN))
+}
+
+// wantDeadline applies under a context that ends before iptables gives up.
+func (h *host) wantDeadline(t *testing.T, n spec.Network) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(h.ctx, 200*time.Millisecond)
+	defer cancel()
+	wantError(t, h.Apply(ctx, []spec.Network{n}), "cannot write IPv4 packet filter rules", "deadline exceeded")
+}
+
+func TestNoIptables(t *testing.T) {
+	_, err := tools(t.Context(), "iptables-of-nobody", 0, time.Second)
+	wantError(t, err, "cannot find iptables-of-nobody: install it (Debian: apt install iptables)")
+
+	h := newHost(t, "nft")
+	h.v6.tool = nil
+	h.apply(natA)
+	wantError(t, h.Apply(h.ctx, []spec.Network{dualE}), "cannot write IPv6 packet filter rules: cannot find ip6tables")
+	if !strings.Contains(h.save("iptables"), "-o ovs-e ") {
+		t.Error("IPv4 was not applied, because IPv6 could not be")
+	}
+	wantError(t, h.EnsureForwarding(h.ctx, []spec.Network{dualE}), "cannot switch IPv6 forwarding on: cannot find ip6tables")
+}
+
+// A kernel without IPv6 address translation serves mode routed, and says why it
+// does not serve mode nat.
+func TestNoIPv6NAT(t *testing.T) {
+	dir := t.TempDir()
+	for name, script := range map[string]string{
+		"ip6tables":         `case "$*" in *"-t nat"*) echo "can't initialize ip6tables table 'nat'" >&2; exit 3;; esac; exec /usr/sbin/ip6tables-nft "$@"`,
+		"ip6tables-save":    `case "$*" in *"-t nat"*) exit 1;; esac; exec /usr/sbin/ip6tables-nft-save "$@"`,
+		"ip6tables-restore": `text=$(cat); case "$text" in *"*nat"*) echo "unable to initialize table 'nat'" >&2; exit 1;; esac; printf '%s\n' "$text" | /usr/sbin/ip6tables-nft-restore "$@"`,
+	} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	}
+	h := newHost(t, "nft")
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	h.Table = h.table("nft")
+	h.apply(dualF)
+	wantError(t, h.Apply(h.ctx, []spec.Network{dualE}), "this host has no IPv6 address translation, which mode nat needs", "unable to initialize table 'nat'")
+	h.apply()
+	if s := h.save("ip6tables"); strings.Contains(s, "DOVESNAP") {
+		t.Error("left behind:", s)
+	}
+}
+
+// From any state, through any damage, Apply ends at what a fresh host would get,
+// with everybody else's rules still there.
+func TestRandomWalk(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	h := newHost(t, "nft")
+	h.restore(stages["docker20"])
+	damage := []string{"-F FORWARD", "-F DOCKER-USER", "-t nat -F", "-D FORWARD -j DOCKER-USER", "-I FORWARD -j DOCKER-USER",
+		"-A DOCKER-USER -j RETURN", "-A DOCKER-USER -s 192.0.2.9 -j DROP", "-F DOVESNAP-FORWARD", "-I FORWARD -j DOVESNAP-FORWARD",
+		"-t nat -A POSTROUTING -o eth9 -j MASQUERADE", "-A FORWARD -i eth9 -j ACCEPT"}
+	all := []spec.Network{natA, natB, routedC, flatD, dualE, dualF}
+	for i := range 60 {
+		for range random.IntN(3) {
+			_ = exec.Command("iptables-nft", strings.Fields(damage[random.IntN(len(damage))])...).Run() // some do not apply
+		}
+		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		nets := all[:random.IntN(len(all)+1)]
+		foreign := withoutOurs(h.save("iptables"))
+		if random.IntN(10) == 0 {
+			h.Table = h.table("nft") // a restart
+		}
+		h.apply(nets...)
+		got := parse(h.save("iptables"))
+		want := Render(nets).V4
+		if diff := cmp.Diff(want.Forward, got["filter"][forwardChain]); diff != "" {
+			t.Fatalf("step %d: %s", i, diff)
+		}
+		if diff := cmp.Diff(want.Post, got["nat"][postChain]); diff != "" {
+			t.Fatalf("step %d: %s", i, diff)
+		}
+		if !got.inPlace(got.jumps(want, false)) || h.changed() {
+			t.Fatalf("step %d: jumps are out of place: %s", i, h.save("iptables"))
+		}
+		if diff := cmp.Diff(foreign, withoutOurs(h.save("iptables"))); diff != "" {
+			t.Fatalf("step %d: somebody else's rules changed: %s", i, diff)
+		}
+	}
+}
+
+func withoutOurs(save string) string {
+	var b strings.Builder
+	for _, line := range strings.SplitAfter(save, "\n") {
+		if !strings.Contains(line, "DOVESNAP-") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
