@@ -6,6 +6,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,7 +43,7 @@ func newHost(t testing.TB, suite string) *testHost {
 		t.Fatal(err)
 	}
 	logs := t.TempDir()
-	h, err := host.New(root, logs)
+	h, err := host.New(host.Options{Root: root, Logs: logs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,21 +170,21 @@ func (h *testHost) faucet(config string) *host.Faucet {
 
 // binary builds dovesnap once per run of the tests, with the race detector.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "dovesnap-e2e-")
-	if err != nil {
-		return "", err
-	}
-	buildDir = dir
-	return host.Build(context.Background(), "..", dir, true)
+	path := filepath.Join(buildDir, "dovesnap")
+	return path, host.Build(context.Background(), "..", true, "build", "-o", path, ".")
 })
 
+// buildDir is where tests put what they build; it goes when they have ended.
 var buildDir string
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if buildDir != "" {
-		_ = os.RemoveAll(buildDir)
+	var err error
+	if buildDir, err = os.MkdirTemp("", "dovesnap-e2e-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	code := m.Run()
+	_ = os.RemoveAll(buildDir)
 	os.Exit(code)
 }
 

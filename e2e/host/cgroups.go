@@ -16,8 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupPrefix starts the name of every control group made here; the number of
-// the process that made it follows, so that a later one knows it as left over.
+// cgroupPrefix starts the name of every control group made here; the host's name
+// follows, which begins with the number of the process that made it, so that a
+// later one knows it as left over (a host named otherwise is looked after by
+// whoever named it).
 const cgroupPrefix = "dovesnap-host-"
 
 // A hierarchy is one mounted cgroup file system of the machine: the only one
@@ -200,3 +202,7 @@ func sweepCgroups() {
 		}
 	}
 }
+
+// RemoveCgroups removes the control groups of a host that was given its name,
+// which sweeping leaves to whoever named it.
+func RemoveCgroups(name string) error { return removeCgroup(cgroupPrefix + name) }

@@ -9,7 +9,7 @@
 // Life of a host:
 //
 //	root, err := host.Rootfs(ctx, cache, "bookworm", os.Stderr)
-//	h, err := host.New(root)   // a disk: an empty tmpfs under the read-only root
+//	h, err := host.New(host.Options{Root: root, Logs: dir}) // a disk: an empty tmpfs under the read-only root
 //	err = h.Boot()             // an init: /proc, /dev, /run, loopback, an uplink
 //	out, err := h.Run(ctx, "ip", "route")
 //	err = h.PowerOff()         // SIGKILL to init: every process, link and mount goes

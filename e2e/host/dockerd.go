@@ -49,7 +49,7 @@ func (h *Host) ImportBusybox(ctx context.Context) error {
 			return err
 		}
 	}
-	program, err := os.ReadFile(filepath.Join(h.root, "usr/bin/busybox"))
+	program, err := os.ReadFile(filepath.Join(h.Root, "usr/bin/busybox"))
 	if err != nil {
 		return err
 	}

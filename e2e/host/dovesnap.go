@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 )
 
 // Program is where the binary under test is in a host.
@@ -17,28 +16,25 @@ const Program = "/usr/sbin/dovesnap"
 // PluginSockets are those of the two driver names.
 var PluginSockets = []string{"/run/docker/plugins/ovs.sock", "/run/docker/plugins/dovesnap.sock"}
 
-// Build builds dovesnap from the module's root directory into dir and returns
-// the binary's path. It is linked statically, to run in every suite. With race
-// it has the race detector when this machine can build that (a C compiler).
-func Build(ctx context.Context, module, dir string, race bool) (string, error) {
-	binary := filepath.Join(dir, "dovesnap")
+// Build runs the go command, args being what it is to build and how ("build",
+// "-o", …), in the module's root directory. What it makes is linked statically,
+// to run in every suite, and has the race detector when that is asked for and
+// this machine can (a C compiler).
+func Build(ctx context.Context, module string, race bool, args ...string) error {
 	// The version system is not asked: it may be absent, or refuse root.
 	build := func(cgo string, flags ...string) error {
-		args := append([]string{"build", "-buildvcs=false", "-o", binary}, flags...)
-		cmd := exec.CommandContext(ctx, "go", append(args, ".")...)
+		flags = append([]string{args[0], "-buildvcs=false"}, flags...)
+		cmd := exec.CommandContext(ctx, "go", append(flags, args[1:]...)...)
 		cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED="+cgo)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("cannot build dovesnap: %w: %s", err, tail(out, 20))
+			return fmt.Errorf("cannot build %s: %w: %s", args[len(args)-1], err, tail(out, 20))
 		}
 		return nil
 	}
-	if race {
-		err := build("1", "-race", "-tags=netgo,osusergo", "-ldflags=-linkmode=external -extldflags=-static")
-		if err == nil {
-			return binary, nil
-		}
+	if race && build("1", "-race", "-tags=netgo,osusergo", "-ldflags=-linkmode=external -extldflags=-static") == nil {
+		return nil
 	}
-	return binary, build("0")
+	return build("0")
 }
 
 // StartDovesnap starts "dovesnap run" with further flags, from the machine's

@@ -65,8 +65,8 @@ type Faucet struct {
 // StartFaucet starts Faucet from venv with config, the text of a faucet.yaml.
 func (h *Host) StartFaucet(ctx context.Context, venv, config string) (*Faucet, error) {
 	f := &Faucet{
-		config: filepath.Join(h.logs, "faucet.yaml"),
-		log:    filepath.Join(h.logs, "faucet-app.log"),
+		config: filepath.Join(h.Logs, "faucet.yaml"),
+		log:    filepath.Join(h.Logs, "faucet-app.log"),
 	}
 	if err := os.WriteFile(f.config, []byte(config), 0o644); err != nil {
 		return nil, err

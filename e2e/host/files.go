@@ -16,7 +16,7 @@ import (
 // Files runs do with the host's files in place of the machine's; what do opens
 // stays open.
 func (h *Host) Files(do func() error) error {
-	if h.init == nil {
+	if h.pid == 0 {
 		return errors.New("host is off")
 	}
 	return onThread(func() error {

@@ -19,31 +19,37 @@ import (
 // A Host is one test machine. Its methods are safe for concurrent use except
 // for Boot, PowerOff and Close.
 type Host struct {
-	name   string
-	root   string // read-only root file system, on the machine
-	cgroup string
-	disk   *os.File // mount namespace with the host's tmpfs in it; keeps it alive
-	init   *exec.Cmd
-	pidfd  int      // of init
-	alive  *os.File // init ends when this is closed
-	// outside is the network namespace behind the uplink.
-	outside place
-	// logs is the directory on the machine for what daemons print.
-	logs string
+	Options
+	disk    *os.File      // mount namespace with the host's tmpfs in it; keeps it alive
+	pid     int           // of init, on the machine; 0: off
+	pidfd   int           // of init
+	reaped  chan struct{} // closed when init has ended and is our child; else nil
+	alive   *os.File      // init ends when this is closed
+	outside place         // network namespace behind the uplink
 }
+
+// Options are what a host is made of.
+type Options struct {
+	Root string // read-only root file system: a directory that Rootfs returned
+	Logs string // directory on the machine for what daemons print
+	Name string // host name; "": one of its own
+}
+
+func (o Options) cgroup() string { return cgroupPrefix + o.Name }
 
 var hosts atomic.Int64 // made by this process, for names
 
-// New makes a host that is powered off, with an empty disk over root, a
-// directory that Rootfs returned. What daemons print goes to files in logs, a
-// directory on the machine.
-func New(root, logs string) (*Host, error) {
+// New makes a host that is powered off, with an empty disk over its root.
+func New(options Options) (*Host, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("cannot make host: needs root")
 	}
 	sweepCgroups()
-	id := fmt.Sprintf("%d-%d", os.Getpid(), hosts.Add(1))
-	h := &Host{name: "host" + id, root: root, cgroup: cgroupPrefix + id, logs: logs, pidfd: -1, outside: place{pidfd: -1}}
+	if options.Name == "" {
+		options.Name = fmt.Sprintf("%d-%d", os.Getpid(), hosts.Add(1))
+	}
+	root := options.Root
+	h := &Host{Options: options, pidfd: -1, outside: place{pidfd: -1}}
 	err := onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			return fmt.Errorf("cannot unshare mount namespace: %w", err)
@@ -76,7 +82,7 @@ func (h *Host) Boot() error { return h.boot(false) }
 func (h *Host) BootDetached() error { return h.boot(true) }
 
 func (h *Host) boot(detached bool) error {
-	if h.init != nil || h.disk == nil {
+	if h.pid != 0 || h.disk == nil {
 		return errors.New("cannot boot host: it runs or is closed")
 	}
 	stdin, alive, err := os.Pipe()
@@ -92,7 +98,7 @@ func (h *Host) boot(detached bool) error {
 	pidfd := -1
 	init := &exec.Cmd{
 		Path:       "/proc/self/exe",
-		Args:       []string{initName, h.root, diskPoint(h.root), h.cgroup, h.name},
+		Args:       []string{initName, h.Root, diskPoint(h.Root), h.cgroup(), h.Name},
 		Env:        Environment,
 		Dir:        "/",
 		Stdin:      stdin,
@@ -119,7 +125,12 @@ func (h *Host) boot(detached bool) error {
 		alive.Close()
 		return fmt.Errorf("cannot start init: %w", err)
 	}
-	h.init, h.pidfd, h.alive = init, pidfd, alive
+	h.reaped = make(chan struct{})
+	go func() {
+		_ = init.Wait() // always "signal: killed"
+		close(h.reaped)
+	}()
+	h.pid, h.pidfd, h.alive = init.Process.Pid, pidfd, alive
 	if said, err := io.ReadAll(report); err != nil || string(said) != booted {
 		return errors.Join(fmt.Errorf("cannot boot host: %s", said), err, h.PowerOff())
 	}
@@ -130,24 +141,52 @@ func (h *Host) boot(detached bool) error {
 }
 
 // PID returns init's process id on the machine, 0 when the host is off.
-func (h *Host) PID() int {
-	if h.init == nil {
-		return 0
-	}
-	return h.init.Process.Pid
-}
+func (h *Host) PID() int { return h.pid }
 
 // PowerOff ends the host as a power cut does: every process at once, by
 // SIGKILL. The disk stays for the next Boot. Without effect when it is off.
 func (h *Host) PowerOff() error {
-	if h.init == nil {
+	if h.pid == 0 {
 		return nil
 	}
-	_ = h.init.Process.Kill() // the kernel kills all others of its pid namespace first
-	_ = h.init.Wait()         // always "signal: killed"
-	err := errors.Join(h.alive.Close(), unix.Close(h.pidfd), unix.Close(h.outside.pidfd))
-	h.init, h.alive, h.pidfd, h.outside = nil, nil, -1, place{pidfd: -1}
+	const limit = 20 * time.Second
+	// The kernel kills all others of the pid namespace before init has ended:
+	// pid_namespaces(7).
+	err := unix.PidfdSendSignal(h.pidfd, unix.SIGKILL, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		err = nil
+	}
+	ended := awaitEnd(h.pidfd, limit)
+	if ended == nil && h.reaped != nil {
+		<-h.reaped
+	}
+	err = errors.Join(err, ended, unix.Close(h.pidfd))
+	if h.outside.pidfd >= 0 {
+		err = errors.Join(err, unix.Close(h.outside.pidfd))
+	}
+	if h.alive != nil {
+		err = errors.Join(err, h.alive.Close())
+	}
+	h.pid, h.pidfd, h.alive, h.outside = 0, -1, nil, place{pidfd: -1}
 	return errors.Join(err, h.freeCgroup())
+}
+
+// awaitEnd waits until the process of a pidfd has ended.
+func awaitEnd(pidfd int, limit time.Duration) error {
+	deadline := time.Now().Add(limit)
+	for {
+		left := time.Until(deadline)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(max(left, 0).Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return fmt.Errorf("cannot wait for the end of a host: %w", err)
+		case n == 0:
+			return fmt.Errorf("cannot wait for the end of a host: it has not ended after %s", limit)
+		default:
+			return nil
+		}
+	}
 }
 
 // freeCgroup removes the host's control group, which a process that was just
@@ -156,7 +195,7 @@ func (h *Host) freeCgroup() error {
 	const limit, pause = 10 * time.Second, 20 * time.Millisecond
 	timeout := time.After(limit)
 	for {
-		err := removeCgroup(h.cgroup)
+		err := removeCgroup(h.cgroup())
 		if err == nil {
 			return nil
 		}

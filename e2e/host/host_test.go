@@ -24,7 +24,7 @@ const abandonedHost = "abandoned-host"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == abandonedHost {
-		h, err := New(os.Args[2], os.TempDir())
+		h, err := New(Options{Root: os.Args[2], Logs: os.TempDir()})
 		if err == nil {
 			err = h.Boot()
 		}
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 
 func newHost(t *testing.T) *Host {
 	t.Helper()
-	h, err := New(rootfs(t), t.TempDir())
+	h, err := New(Options{Root: rootfs(t), Logs: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestHostIsApart(t *testing.T) {
 	if after := mounts(); after != before {
 		t.Errorf("mounts differ: %s\n%s", before, after)
 	}
-	for _, path := range []string{"/etc/mark", filepath.Join(h.root, "etc/mark"), "/sys/class/net/mark"} {
+	for _, path := range []string{"/etc/mark", filepath.Join(h.Root, "etc/mark"), "/sys/class/net/mark"} {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%q is on the machine", path)
 		}

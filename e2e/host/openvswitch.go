@@ -39,6 +39,6 @@ func (h *Host) StartOpenVSwitch(ctx context.Context) (*OpenVSwitch, error) {
 		return nil, err
 	}
 	// Without --no-wait ovs-vsctl returns when vswitchd has applied the change.
-	_, err = h.Run(ctx, "ovs-vsctl", "--timeout=20", "set", "Open_vSwitch", ".", "external_ids:system-id="+h.name)
+	_, err = h.Run(ctx, "ovs-vsctl", "--timeout=20", "set", "Open_vSwitch", ".", "external_ids:system-id="+h.Name)
 	return &ovs, err
 }

@@ -33,15 +33,15 @@ type place struct{ pidfd, namespaces int }
 func (h *Host) inside() place { return place{h.pidfd, allNamespaces} }
 
 // start starts cmd, whose path is looked up on arrival, in all of the places,
-// one after the other. It gets a process group of its own.
+// one after the other. It gets a session of its own, as a daemon has.
 func (h *Host) start(cmd *exec.Cmd, places ...place) error {
-	if h.init == nil {
+	if h.pid == 0 {
 		return errors.New("host is off")
 	}
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	cmd.SysProcAttr.Setpgid = true
+	cmd.SysProcAttr.Setsid = true
 	return onThread(func() error {
 		for _, p := range places {
 			if err := enter(p.pidfd, p.namespaces); err != nil {
@@ -53,7 +53,7 @@ func (h *Host) start(cmd *exec.Cmd, places ...place) error {
 }
 
 // command is exec.Command whose path is found in the host, not on the machine.
-func command(argv []string) *exec.Cmd {
+func Command(argv []string) *exec.Cmd {
 	path := argv[0]
 	if !strings.Contains(path, "/") {
 		// env(1) looks its argument up in PATH and becomes it: same process.
@@ -81,7 +81,7 @@ func (h *Host) RunInput(ctx context.Context, input io.Reader, argv ...string) (s
 
 func (h *Host) run(ctx context.Context, input io.Reader, argv []string, places ...place) (string, error) {
 	var stdout, stderr bytes.Buffer
-	cmd := command(argv)
+	cmd := Command(argv)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, &stdout, &stderr
 	// A grandchild that holds on to stdout must not hold Wait.
 	cmd.WaitDelay = time.Second
@@ -117,12 +117,12 @@ type Process struct {
 
 // Start starts a daemon in the host. Name names it and its log file.
 func (h *Host) Start(name string, argv ...string) (*Process, error) {
-	return h.startProcess(name, command(argv), h.inside())
+	return h.startProcess(name, Command(argv), h.inside())
 }
 
 func (h *Host) startProcess(name string, cmd *exec.Cmd, places ...place) (*Process, error) {
 	p := &Process{Name: name, cmd: cmd, done: make(chan struct{})}
-	p.LogPath = filepath.Join(h.logs, name+".log")
+	p.LogPath = filepath.Join(h.Logs, name+".log")
 	log, err := os.OpenFile(p.LogPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open log of %q: %w", name, err)
@@ -207,4 +207,15 @@ func (p *Process) Logged() string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// Attach starts cmd in the host, in this process's session, for it to use the
+// terminal.
+func (h *Host) Attach(cmd *exec.Cmd) error {
+	return onThread(func() error {
+		if err := enter(h.pidfd, allNamespaces); err != nil {
+			return err
+		}
+		return cmd.Start()
+	})
 }

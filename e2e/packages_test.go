@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"dovesnap/e2e/host"
+)
+
+// appliers are the packages whose own tests meet the real Open vSwitch, iptables
+// and kernel. On a machine without those tools such tests skip; here they meet
+// every suite's, and none may skip.
+var appliers = []string{"link", "nat", "ovs", "supervisor"}
+
+func TestAppliersInEverySuite(t *testing.T) {
+	tests := map[string]string{} // package → its compiled tests
+	for _, name := range appliers {
+		tests[name] = filepath.Join(buildDir, name+".test")
+		if err := host.Build(t.Context(), "..", true, "test", "-c", "-o", tests[name], "./"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eachSuite(t, func(t *testing.T, h *testHost) {
+		for _, name := range appliers {
+			t.Run(name, func(t *testing.T) {
+				h := h.in(t)
+				dir := "/src/" + name
+				h.copyTree(filepath.Join("..", name, "testdata"), dir+"/testdata")
+				if err := h.Install(tests[name], dir+"/run"); err != nil {
+					t.Fatal(err)
+				}
+				out, err := h.Run(t.Context(), "env", "-C", dir, "./run", "-test.v", "-test.timeout=5m")
+				if err != nil {
+					t.Errorf("%v\n%s", err, failures(out))
+				}
+				if strings.Contains(out, "--- SKIP") {
+					t.Errorf("tests skip:\n%s", failures(out))
+				}
+			})
+		}
+	})
+}
+
+// failures drops what passed from the output of verbose tests.
+func failures(out string) string {
+	var lines []string
+	for _, line := range strings.Split(out, "\n") {
+		if trimmed := strings.TrimSpace(line); !strings.HasPrefix(trimmed, "=== ") && !strings.HasPrefix(trimmed, "--- PASS") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// copyTree copies a directory of the machine, if it is there, and makes the
+// host's in any case.
+func (h *testHost) copyTree(from, to string) {
+	h.t.Helper()
+	h.run("mkdir", "-p", to)
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		return h.WriteFile(filepath.Join(to, relative), string(text), 0o644)
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
