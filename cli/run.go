@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"dovesnap/config"
+	"dovesnap/status"
+
+	"github.com/spf13/cobra"
+)
+
+type action = func(context.Context, config.Config, *slog.Logger) error
+
+func runCommand(run action) *cobra.Command {
+	return actionCommand("run", &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon in the foreground",
+		Long: `Run the daemon in the foreground until SIGTERM or SIGINT; a second one ends it
+at once. As a service it is started by "dovesnap service start".
+
+It starts Open vSwitch unless one runs, serves Docker's network driver, and puts
+right whatever changed while it was away. When it ends, Open vSwitch and the
+containers' traffic go on.`,
+	}, func(ctx context.Context, c config.Config, log *slog.Logger) error {
+		log.Info("begin", "version", Version(), "pid", os.Getpid())
+		err := run(ctx, c, log)
+		if err == nil {
+			log.Info("end")
+		}
+		return err
+	})
+}
+
+func downCommand(down action) *cobra.Command {
+	return actionCommand("take down Open vSwitch", &cobra.Command{
+		Use:   "down",
+		Short: "Stop the Open vSwitch that dovesnap started",
+		Long: `Stop the Open vSwitch that dovesnap started. All containers on its networks are
+cut off; the networks themselves stay, and come back with the next start.
+
+Stop the daemon first: dovesnap service stop. An Open vSwitch that somebody else
+started is left alone.`,
+	}, unlessRunning("take down Open vSwitch", down))
+}
+
+func cleanupCommand(cleanup action) *cobra.Command {
+	return actionCommand("clean up", &cobra.Command{
+		Use:   "cleanup",
+		Short: "Remove every trace of dovesnap from this host",
+		Long: `Remove every trace of dovesnap from this host: bridges, links, packet filter
+rules, runtime files, and the Open vSwitch that it started. What is not
+dovesnap's own is left alone.
+
+Remove the networks from Docker first (docker network rm) and stop the daemon
+(dovesnap service stop). Containers that are still on a network are cut off.`,
+	}, unlessRunning("clean up", cleanup))
+}
+
+// actionCommand completes a command that reads the configuration and does what
+// only root can.
+func actionCommand(verb string, c *cobra.Command, do action) *cobra.Command {
+	config.AddFlags(c.Flags())
+	c.Args = noArgs
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		conf, err := config.Load(c.Flags(), os.Environ(), config.DefaultFile)
+		if err != nil {
+			return err
+		}
+		if os.Geteuid() != 0 {
+			return fmt.Errorf("cannot %s: only root may", verb)
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+		defer stop()
+		defer context.AfterFunc(ctx, stop)() // the second signal ends the program
+		return do(ctx, conf, newLogger(conf, c.ErrOrStderr()))
+	}
+	return c
+}
+
+// unlessRunning keeps an action from undoing what a running daemon would at once
+// do again.
+func unlessRunning(verb string, do action) action {
+	return func(ctx context.Context, c config.Config, log *slog.Logger) error {
+		s, err := status.Get(ctx, status.Socket(c.RunDir))
+		switch {
+		case err == nil:
+			return fmt.Errorf("cannot %s: the daemon runs (pid %d); stop it first: dovesnap service stop", verb, s.PID)
+		case !errors.Is(err, status.ErrNotRunning):
+			return fmt.Errorf("cannot %s: the daemon runs, but: %w", verb, err)
+		}
+		return do(ctx, c, log)
+	}
+}
