@@ -120,6 +120,7 @@ func handler(source Source) http.Handler {
 		if s.Time.IsZero() {
 			s.Time = time.Now()
 		}
+		s.fillLists()
 		answer(w, http.StatusOK, s)
 	})
 }

@@ -4,6 +4,7 @@ package status_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -75,6 +76,19 @@ func TestTimeOfAnswer(t *testing.T) {
 	got, err := status.Get(t.Context(), status.Socket(dir))
 	if err != nil || got.Time.IsZero() {
 		t.Errorf("got %v, %v", got.Time, err)
+	}
+}
+
+func TestNoListIsNull(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir, fixed(status.Status{Networks: []status.Network{{Endpoints: []status.Endpoint{{}}}, {}}}))
+	got, err := status.Get(t.Context(), status.Socket(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(got) // null would have been read as nil
+	if err != nil || strings.Contains(string(text), "null") {
+		t.Errorf("%s, %v", text, err)
 	}
 }
 

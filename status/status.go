@@ -136,6 +136,33 @@ func (s Status) Trouble() []string {
 	return out
 }
 
+// fillLists makes lists without items [] rather than null, over which jq cannot
+// iterate.
+func (s *Status) fillLists() {
+	fill(&s.Problems)
+	fill(&s.Networks)
+	fill(&s.OVS.Children)
+	for i := range s.Networks {
+		n := &s.Networks[i]
+		fill(&n.Subnets)
+		fill(&n.Gateways)
+		fill(&n.Controllers)
+		fill(&n.Uplinks)
+		fill(&n.Endpoints)
+		fill(&n.Problems)
+		for j := range n.Endpoints {
+			fill(&n.Endpoints[j].Addresses)
+			fill(&n.Endpoints[j].Problems)
+		}
+	}
+}
+
+func fill[T any](list *[]T) {
+	if *list == nil {
+		*list = []T{}
+	}
+}
+
 // passive controllers (ptcp:, pssl:) come when they please.
 func (c Controller) passive() bool { return strings.HasPrefix(c.Target, "p") }
 
