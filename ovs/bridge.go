@@ -48,6 +48,9 @@ func (ses *session) ensureBridge(ctx context.Context, n spec.Network, userspace 
 	t := ses.begin()
 	switch {
 	case old == nil:
+		if err := ses.checkFree(ctx, uplinkNames(n)); err != nil {
+			return err
+		}
 		t.createBridge(n, want)
 	case old.dict("external_ids")[keyNetwork] != string(n.ID):
 		return errors.New("a bridge of this name exists that is not this network's; choose another with -o ovs.bridge.name")
@@ -73,6 +76,21 @@ func (ses *session) ensureBridge(ctx context.Context, n spec.Network, userspace 
 	}
 	_, err = ofports(now, names...)
 	return err
+}
+
+// checkFree refuses uplinks that are in some bridge: the kernel does not show
+// that of a userspace datapath.
+func (ses *session) checkFree(ctx context.Context, names []string) error {
+	for _, name := range names {
+		p, err := ses.one(ctx, selectOp(tablePort, where("name", name), "_uuid"))
+		if err != nil {
+			return err
+		}
+		if p != nil {
+			return fmt.Errorf("interface %q is in a bridge already; `ovs-vsctl port-to-br %s` says in which", name, name)
+		}
+	}
+	return nil
 }
 
 func uplinkNames(n spec.Network) []string {

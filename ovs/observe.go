@@ -132,6 +132,25 @@ func (s *Switch) Views(ctx context.Context) (map[spec.NetworkID]View, error) {
 	return out, nil
 }
 
+// Foreign returns the names of the bridges that are not dovesnap's.
+func (s *Switch) Foreign(ctx context.Context) ([]string, error) {
+	ses, err := s.current()
+	if err != nil {
+		return nil, err
+	}
+	found, err := ses.read(ctx, selectOp(tableBridge, nil, "name", "external_ids"))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, b := range found[0] {
+		if b.dict("external_ids")[keyNetwork] == "" {
+			out = append(out, b.text("name"))
+		}
+	}
+	return out, nil
+}
+
 func index(rows []row) map[string]row {
 	out := map[string]row{}
 	for _, r := range rows {

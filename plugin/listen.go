@@ -59,3 +59,20 @@ func listenUnix(path string) (net.Listener, error) {
 	}
 	return l, nil
 }
+
+// RemoveSockets removes the socket files that Listen made. Where systemd made
+// them it keeps them: its unit still listens, and they are not ours.
+func RemoveSockets(dir string, names []string) error {
+	var errs []error
+	for _, name := range names {
+		path := filepath.Join(dir, name+".sock")
+		if c, err := net.Dial("unix", path); err == nil {
+			c.Close()
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("cannot remove socket %q: %w", path, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -116,7 +116,7 @@ func (e *Engine) adopt(ctx context.Context, id spec.NetworkID, d DockerNetwork, 
 		if n, err = spec.ParseNetwork(d.Request); err == nil {
 			err = e.addNetwork(ctx, n, nil)
 		}
-		e.report(subjectNetwork(id), err)
+		e.report(SubjectNetwork(id), err)
 		if err != nil {
 			return
 		}
@@ -155,7 +155,7 @@ func (e *Engine) adoptEndpoints(ctx context.Context, n spec.Network, requests []
 			ep.OFPort, ep.Boot = port, e.cfg.BootID
 			ep, err = e.applyEndpoint(ctx, n, ep)
 		}
-		e.report(subjectEndpoint(r.ID), err)
+		e.report(SubjectEndpoint(r.ID), err)
 		if err == nil {
 			e.change(func(s spec.State) { s.Endpoints[ep.ID] = ep })
 			e.log.Info("endpoint restored from Docker", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "ofport", ep.OFPort)
@@ -188,7 +188,7 @@ func (e *Engine) dropForgotten(ctx context.Context, v DockerView) {
 		}
 		if e.docker.gone(string(id), v, grace) {
 			e.log.Info("removing an endpoint that Docker does not know", "endpoint", id.Short(), "ofport", ep.OFPort)
-			e.report(subjectEndpoint(id), e.dropEndpoint(ctx, id))
+			e.report(SubjectEndpoint(id), e.dropEndpoint(ctx, id))
 		}
 	}
 	for id := range e.State().Networks {
@@ -198,7 +198,7 @@ func (e *Engine) dropForgotten(ctx context.Context, v DockerView) {
 		}
 		if len(e.State().EndpointsOf(id)) == 0 && e.docker.gone(string(id), v, e.cfg.Grace) {
 			e.log.Info("removing a network that Docker does not know", "network", id.Short())
-			e.report(subjectNetwork(id), e.dropNetwork(ctx, id))
+			e.report(SubjectNetwork(id), e.dropNetwork(ctx, id))
 		}
 	}
 }

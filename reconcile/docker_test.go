@@ -156,7 +156,7 @@ func TestBadNetworkOfDockerIsAProblem(t *testing.T) {
 	if err := e.See(within(t), v); err != nil {
 		t.Fatal(err)
 	}
-	if p := e.Problems()[subjectNetwork(nid)]; !strings.Contains(p, "ovs.bridge.dhcp") {
+	if p := e.Problems()[SubjectNetwork(nid)]; !strings.Contains(p, "ovs.bridge.dhcp") {
 		t.Errorf("problems: %v", e.Problems())
 	}
 }

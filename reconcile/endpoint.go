@@ -99,7 +99,7 @@ func (e *Engine) DeleteEndpoint(ctx context.Context, id spec.EndpointID) error {
 // port without one.
 func (e *Engine) dropEndpoint(ctx context.Context, id spec.EndpointID) error {
 	e.change(func(s spec.State) { delete(s.Endpoints, id) })
-	e.solved(subjectEndpoint(id))
+	e.solved(SubjectEndpoint(id))
 	err := e.sw.DeletePort(ctx, id)
 	if linkErr := e.links.DeleteVeth(ctx, id); err == nil {
 		err = linkErr

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dovesnap/link"
@@ -86,6 +87,8 @@ type Engine struct {
 	docker       dockerMemory // the loop's own, as is the next
 	rulesWritten bool         // the packet filter's rules are those of the State
 
+	busySince atomic.Pointer[time.Time] // when the loop began what it does; nil: it waits
+
 	mu       sync.Mutex // guards what follows, never held over I/O
 	state    spec.State
 	names    Names
@@ -120,11 +123,11 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case o := <-e.ops:
-			o.done <- e.guard(o)
+			e.busy(func() { o.done <- e.guard(o) })
 		case <-e.cfg.Resync:
-			e.pass(ctx)
+			e.busy(func() { e.pass(ctx) })
 		case <-tick.C:
-			e.pass(ctx)
+			e.busy(func() { e.pass(ctx) })
 		}
 	}
 }
@@ -148,6 +151,25 @@ func (e *Engine) load(ctx context.Context) error {
 		e.mu.Unlock()
 		return nil
 	}
+}
+
+// stuckAfter is how long one mutation or pass may take before Alive says no; each
+// has a deadline, so that it never should.
+const stuckAfter = 2 * passTimeout
+
+// Alive reports whether the loop still turns: false means that something ignores
+// its deadline, and that a restart is the way out.
+func (e *Engine) Alive() bool {
+	busy := e.busySince.Load()
+	return busy == nil || time.Since(*busy) < stuckAfter
+}
+
+// busy runs one thing of the loop's.
+func (e *Engine) busy(f func()) {
+	now := time.Now()
+	e.busySince.Store(&now)
+	defer e.busySince.Store(nil)
+	f()
 }
 
 // Ready is closed when the engine takes mutations.

@@ -251,7 +251,7 @@ func TestPassRepairs(t *testing.T) {
 		t.Errorf("after the database was wiped:\n%s\nbefore:\n%s", h, before)
 	}
 	delete(h.veths, ep.ID)
-	if err := e.do(ctx, pass); err != nil || e.Problems()[subjectEndpoint(ep.ID)] == "" {
+	if err := e.do(ctx, pass); err != nil || e.Problems()[SubjectEndpoint(ep.ID)] == "" {
 		t.Errorf("a vanished link is no problem: %v %v", err, e.Problems())
 	}
 	h.veths[ep.ID] = spec.Alias{Network: ep.Network, Endpoint: ep.ID, OFPort: ep.OFPort}

@@ -82,7 +82,7 @@ func (e *Engine) dropNetwork(ctx context.Context, id spec.NetworkID) error {
 		}
 	}
 	e.change(func(s spec.State) { delete(s.Networks, id) })
-	e.solved(subjectNetwork(id))
+	e.solved(SubjectNetwork(id))
 	err := e.sw.DeleteBridge(ctx, id)
 	if fwErr := e.applyFirewall(ctx); err == nil {
 		err = fwErr

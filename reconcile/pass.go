@@ -31,12 +31,12 @@ func (e *Engine) pass(ctx context.Context) {
 	}
 	for _, n := range nets {
 		err := e.applyNetwork(ctx, n)
-		e.report(subjectNetwork(n.ID), err)
+		e.report(SubjectNetwork(n.ID), err)
 		if err != nil {
 			continue
 		}
 		for _, ep := range state.EndpointsOf(n.ID) {
-			e.report(subjectEndpoint(ep.ID), e.repair(ctx, n, ep, present))
+			e.report(SubjectEndpoint(ep.ID), e.repair(ctx, n, ep, present))
 		}
 	}
 	e.report("packet filter", e.repairFirewall(ctx))
@@ -51,7 +51,7 @@ func (e *Engine) dropEarlierBoots(ctx context.Context) {
 			continue
 		}
 		e.log.Info("removing an endpoint of an earlier boot", "endpoint", id.Short(), "ofport", ep.OFPort)
-		e.report(subjectEndpoint(id), e.dropEndpoint(ctx, id))
+		e.report(SubjectEndpoint(id), e.dropEndpoint(ctx, id))
 	}
 }
 

@@ -62,6 +62,8 @@ func (e *Engine) networkName(id spec.NetworkID) string {
 	return id.Short()
 }
 
-func subjectNetwork(id spec.NetworkID) string { return fmt.Sprintf("network %s", id.Short()) }
+// SubjectNetwork is the subject of a network's problems.
+func SubjectNetwork(id spec.NetworkID) string { return fmt.Sprintf("network %s", id.Short()) }
 
-func subjectEndpoint(id spec.EndpointID) string { return fmt.Sprintf("endpoint %s", id.Short()) }
+// SubjectEndpoint is the subject of an endpoint's problems.
+func SubjectEndpoint(id spec.EndpointID) string { return fmt.Sprintf("endpoint %s", id.Short()) }

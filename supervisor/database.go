@@ -34,6 +34,9 @@ func (c Config) prepareDatabase(ctx context.Context, log *slog.Logger) error {
 	}
 	if _, err := os.Stat(db); os.IsNotExist(err) {
 		log.Info("creating the Open vSwitch database", "file", db)
+		if err := c.noteCreated("conf.db"); err != nil {
+			return err
+		}
 		return c.create(ctx, db)
 	} else if err != nil {
 		return err

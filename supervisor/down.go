@@ -10,6 +10,9 @@ import (
 	"os"
 )
 
+// ErrForeign says that somebody else runs Open vSwitch.
+var ErrForeign = errors.New("was not started by dovesnap")
+
 // Down stops the Open vSwitch that dovesnap started, ovs-vswitchd first, and
 // removes its pidfiles, sockets and what StateDir holds; the database stays. It
 // refuses while a Run supervises, and for an Open vSwitch of somebody else.
@@ -32,7 +35,7 @@ func Down(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	if foreign != "" {
-		return fmt.Errorf("cannot stop Open vSwitch: %s was not started by dovesnap", foreign)
+		return fmt.Errorf("cannot stop Open vSwitch: %s %w", foreign, ErrForeign)
 	}
 	for _, name := range []string{ovsVswitchd, ovsdbServer} {
 		for _, pid := range cfg.marked(name) {

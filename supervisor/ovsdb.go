@@ -82,7 +82,7 @@ func (d *ovsdbDaemon) configure(ctx context.Context, ovsVersion string) error {
 	if err != nil {
 		return err
 	}
-	id, err := systemID(filepath.Join(d.cfg.DBDir, "system-id.conf"), now.ids["system-id"])
+	id, err := d.cfg.systemID(now.ids["system-id"])
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,8 @@ func (d *ovsdbDaemon) configure(ctx context.Context, ovsVersion string) error {
 
 // systemID is generated once per host and then kept: first choice is the file,
 // then what the database says, as after a hand-over from a distribution's units.
-func systemID(path, known string) (string, error) {
+func (c Config) systemID(known string) (string, error) {
+	path := filepath.Join(c.DBDir, "system-id.conf")
 	if b, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(b)) != "" {
 		return strings.TrimSpace(string(b)), nil
 	}
@@ -115,7 +116,11 @@ func systemID(path, known string) (string, error) {
 		}
 		known = strings.TrimSpace(string(b))
 	}
-	if err := replaceFile(path, known+"\n", 0o644); err != nil {
+	err := c.noteCreated("system-id.conf")
+	if err == nil {
+		err = replaceFile(path, known+"\n", 0o644)
+	}
+	if err != nil {
 		return "", fmt.Errorf("cannot keep the system-id: %w", err)
 	}
 	return known, nil

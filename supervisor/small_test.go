@@ -144,16 +144,17 @@ func TestMeterLines(t *testing.T) {
 }
 
 func TestSystemIDIsKept(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "system-id.conf")
-	first, err := systemID(path, "")
+	cfg := Config{DBDir: t.TempDir()}
+	path := filepath.Join(cfg.DBDir, "system-id.conf")
+	first, err := cfg.systemID("")
 	must(t, err)
-	again, err := systemID(path, "another")
+	again, err := cfg.systemID("another")
 	must(t, err)
 	if len(first) != 36 || again != first {
 		t.Errorf("first %q, then %q", first, again)
 	}
 	must(t, os.Remove(path))
-	if got, err := systemID(path, "of-the-database"); err != nil || got != "of-the-database" {
+	if got, err := cfg.systemID("of-the-database"); err != nil || got != "of-the-database" {
 		t.Errorf("got %q, %v; want what the database knows", got, err)
 	}
 }

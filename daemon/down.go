@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"dovesnap/config"
+	"dovesnap/link"
+	"dovesnap/nat"
+	"dovesnap/ovs"
+	"dovesnap/plugin"
+	"dovesnap/supervisor"
+)
+
+// Down stops the Open vSwitch that dovesnap started.
+func Down(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	return supervisor.Down(ctx, supervisorConfig(cfg), log)
+}
+
+// cleanupWithin bounds the wait for Open vSwitch, which cleanup starts when it
+// is down: the bridges are in its database.
+const cleanupWithin = 30 * time.Second
+
+// Cleanup removes every trace of dovesnap from the host. What fails does not
+// keep it from the rest. An Open vSwitch in which others have bridges, or that
+// others started, goes on.
+func Cleanup(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	foreign, err := cleanSwitch(ctx, cfg, log)
+	errs := []error{err, cleanLinks(ctx, log), nat.Cleanup(ctx)}
+	switch {
+	case err != nil: // unknown whose bridges are left
+	case len(foreign) > 0:
+		log.Warn("Open vSwitch goes on: it has bridges that are not dovesnap's", "bridge", foreign)
+	default:
+		err := supervisor.Down(ctx, supervisorConfig(cfg), log)
+		if err == nil {
+			err = supervisor.RemoveDatabase(supervisorConfig(cfg))
+		}
+		if !errors.Is(err, supervisor.ErrForeign) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, plugin.RemoveSockets(cfg.Plugin.Dir, cfg.Plugin.Names))...)
+}
+
+// cleanSwitch deletes our bridges, with their ports, and names those of others.
+func cleanSwitch(ctx context.Context, cfg config.Config, log *slog.Logger) (foreign []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cleanupWithin)
+	defer cancel()
+	sup, err := supervisor.New(supervisorConfig(cfg), log)
+	if err != nil {
+		return nil, err
+	}
+	sw := ovs.New(sup.Endpoint(), log)
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return sup.Run(running) })
+	group.Go(func() error { return sw.Run(running) })
+	defer func() {
+		cancel()
+		err = errors.Join(err, group.Wait())
+	}()
+	select {
+	case <-running.Done(): // the group's error says why
+		return nil, errors.New("cannot remove bridges: Open vSwitch does not run")
+	case <-sup.Ready():
+	}
+	select {
+	case <-running.Done():
+		return nil, errors.New("cannot remove bridges: Open vSwitch's database does not answer")
+	case <-sw.Resync():
+	}
+	state, err := sw.Load(ctx)
+	errs := []error{err}
+	for id, n := range state.Networks {
+		log.Info("removing bridge", "network", id.Short(), "bridge", n.Bridge)
+		errs = append(errs, sw.DeleteBridge(ctx, id))
+	}
+	foreign, err = sw.Foreign(ctx)
+	return foreign, errors.Join(append(errs, err)...)
+}
+
+// cleanLinks deletes our veth pairs, those in containers too.
+func cleanLinks(ctx context.Context, log *slog.Logger) error {
+	links := link.New(log)
+	found, err := links.Endpoints(ctx)
+	errs := []error{err}
+	for _, f := range found {
+		log.Info("removing link", "port", f.Link, "endpoint", f.Alias.Endpoint.Short())
+		errs = append(errs, links.DeleteVeth(ctx, f.Alias.Endpoint))
+	}
+	return errors.Join(errs...)
+}

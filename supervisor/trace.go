@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// createdFile, in DBDir, lists the files there that dovesnap made because they
+// were absent, so that they can go with it: a distribution's package makes them
+// too, and then they stay.
+const createdFile = "dovesnap-created"
+
+func (c Config) createdPath() string { return filepath.Join(c.DBDir, createdFile) }
+
+// created returns the names in the list; none when there is no list.
+func (c Config) created() ([]string, error) {
+	text, err := os.ReadFile(c.createdPath())
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	return strings.Fields(string(text)), err
+}
+
+// noteCreated adds a name to the list.
+func (c Config) noteCreated(name string) error {
+	names, err := c.created()
+	if err != nil {
+		return err
+	}
+	for _, known := range names {
+		if known == name {
+			return nil
+		}
+	}
+	return replaceFile(c.createdPath(), strings.Join(append(names, name), "\n")+"\n", 0o644)
+}
+
+// RemoveDatabase removes the database and system-id that dovesnap made, and its
+// backups of any database. Call it after Down, and only when no bridge of
+// somebody else's is in the database.
+func RemoveDatabase(cfg Config) error {
+	c, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	names, err := c.created()
+	if err != nil {
+		return err
+	}
+	db, err := filepath.EvalSymlinks(c.database())
+	if err != nil {
+		db = c.database()
+	}
+	var errs []error
+	for _, pattern := range []string{".backup-*", ".corrupt-*"} {
+		files, _ := filepath.Glob(db + pattern)
+		for _, f := range files {
+			errs = append(errs, remove(f))
+		}
+	}
+	for _, name := range names {
+		switch name {
+		case "conf.db":
+			errs = append(errs, remove(db), remove(filepath.Join(filepath.Dir(db), ".conf.db.~lock~")))
+		case "system-id.conf":
+			errs = append(errs, remove(filepath.Join(c.DBDir, name)))
+		}
+	}
+	return errors.Join(append(errs, remove(c.createdPath()))...)
+}
