@@ -25,10 +25,11 @@ func TestAppliersInEverySuite(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eachSuite(t, func(t *testing.T, h *testHost) {
+	for _, suite := range host.Suites {
 		for _, name := range appliers {
-			t.Run(name, func(t *testing.T) {
-				h := h.in(t)
+			t.Run(suite+"/"+name, func(t *testing.T) {
+				t.Parallel() // they mostly wait
+				h := newHost(t, suite)
 				dir := "/src/" + name
 				h.copyTree(filepath.Join("..", name, "testdata"), dir+"/testdata")
 				if err := h.Install(tests[name], dir+"/run"); err != nil {
@@ -43,7 +44,7 @@ func TestAppliersInEverySuite(t *testing.T) {
 				}
 			})
 		}
-	})
+	}
 }
 
 // failures drops what passed from the output of verbose tests.

@@ -17,7 +17,7 @@ import (
 // answers. Everything is where a distribution's dockerd has it, so that plain
 // "docker" works in the host.
 func (h *Host) StartDockerd(ctx context.Context, flags ...string) (*Process, error) {
-	p, err := h.Start("dockerd", append([]string{"dockerd"}, flags...)...)
+	p, err := h.Start("dockerd", append([]string{"dockerd", "--log-level=warn"}, flags...)...)
 	if err != nil {
 		return nil, err
 	}
