@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -54,6 +55,9 @@ func (s *Supervisor) look(ctx context.Context) (children []Child, serving bool) 
 		_, err := s.cfg.version(ctx, name, c.PID)
 		if err == nil && name == ovsdbServer {
 			err = s.cfg.answers(ctx)
+		}
+		if c.PID == 0 {
+			err = fmt.Errorf("%s does not run: no pid in %s", name, s.cfg.pidFile(name))
 		}
 		if err != nil {
 			c.State, c.LastError, serving = Stopped, err.Error(), false

@@ -154,6 +154,9 @@ func (f *flowStore) ofctl(ctx context.Context, b bridge, stdin, command string, 
 // then groups, then flows. A bundle cannot carry meters, so these are comments
 // to it and read by restore.
 func (f *flowStore) dump(ctx context.Context, b bridge) (string, error) {
+	// A datapath without meters has none to lose; if it was ovs-vswitchd that
+	// died, the next dump fails as well.
+	meters, _ := f.ofctl(ctx, b, "", "dump-meters")
 	flows, err := f.ofctl(ctx, b, "", "dump-flows")
 	if err != nil {
 		return "", err
@@ -162,7 +165,6 @@ func (f *flowStore) dump(ctx context.Context, b bridge) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	meters, _ := f.ofctl(ctx, b, "", "dump-meters") // a datapath without meters has none to lose
 	lines := []string{b.identity()}
 	for _, m := range meterLines(meters) {
 		lines = append(lines, meterMark+m)

@@ -409,6 +409,52 @@ flow add table=1, idle_timeout=300, priority=8,ip,nw_dst=10.0.0.0/8 actions=outp
 		t.Errorf("other_config is %s", waiting())
 	}
 
+	// From here on with flows that fit.
+	good := strings.Replace(string(saved), "datapath-id=0000000000000001", "datapath-id=0000000000000003", 1)
+	crashed := func(cfg Config, age time.Duration) {
+		t.Helper()
+		vs := r.pid(ovsVswitchd)
+		r.stop()
+		must(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		must(t, os.WriteFile(file, []byte(good), 0o600))
+		must(t, os.Chtimes(file, time.Now(), time.Now().Add(-age)))
+		must(t, unix.Kill(vs, unix.SIGKILL))
+		eventually(t, "ovs-vswitchd is gone", func() bool { return len(alive(ovsVswitchd)) == 0 })
+		r = start(t, cfg)
+		r.awaitReady()
+		if got := waiting(); strings.Contains(got, restoreWait) {
+			t.Errorf("other_config is %s", got)
+		}
+	}
+	crashed(quick(), time.Minute)
+	if got := dump(); got != flows {
+		t.Errorf("flows of a minute ago were not restored:\n%s", got)
+	}
+	crashed(quick(), time.Hour)
+	if got := dump(); got != "" {
+		t.Errorf("flows of an hour ago were restored:\n%s", got)
+	}
+	late := quick()
+	late.RestoreWithin = time.Nanosecond
+	crashed(late, 0)
+	if got := dump(); got != "" || !strings.Contains(r.log.String(), "gave up restoring flows") {
+		t.Errorf("restored after the deadline:\n%s", got)
+	}
+
+	// Flows that ovs-vswitchd dies of are not tried twice.
+	real, err := r.cfg.tool(ovsVswitchd)
+	must(t, err)
+	fragile := quick()
+	fragile.BinDirs = []string{t.TempDir()}
+	must(t, os.WriteFile(filepath.Join(fragile.BinDirs[0], ovsVswitchd), []byte(`#!/bin/sh
+ovs-vsctl --timeout=5 --no-wait get Open_vSwitch . other_config | grep -q `+restoreWait+` && exit 9
+exec `+real+` "$@"
+`), 0o755))
+	crashed(fragile, 0)
+	if got := dump(); got != "" || !strings.Contains(r.log.String(), "starting it without them") {
+		t.Errorf("flows that kill were restored:\n%s", got)
+	}
+
 	sh(t, "ovs-vsctl", "--timeout=10", "del-br", "ours")
 	eventually(t, "the file of a deleted bridge goes", func() bool { _, err := os.Stat(file); return os.IsNotExist(err) })
 }

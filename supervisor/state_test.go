@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -25,6 +26,7 @@ type sim struct {
 	pids  int
 	calm  bool          // no failure but by dieAfter
 	die   time.Duration // calm: age at which each process dies; 0 never
+	deaf  []bool        // answers to the first liveness probes
 	lines []string      // transitions
 
 	entered  time.Time // the present state
@@ -124,7 +126,17 @@ func (s *sim) spawn() *fakeProc {
 }
 
 func (s *sim) Ready(context.Context, process) error { return s.fails(60, "not yet") }
-func (s *sim) Live(context.Context, process) error  { return s.fails(35, "deaf") }
+
+func (s *sim) Live(context.Context, process) error {
+	if len(s.deaf) > 0 {
+		deaf := s.deaf[0]
+		s.deaf = s.deaf[1:]
+		if deaf {
+			return errors.New("deaf")
+		}
+	}
+	return s.fails(35, "deaf")
+}
 
 type fakeProc struct {
 	sim   *sim
@@ -247,6 +259,23 @@ func TestCrashLoopIsShownAndForgotten(t *testing.T) {
 	}
 	if st := c.snapshot(); st.State != Ready || st.Restarts != 7 || c.failures != 0 {
 		t.Errorf("after a quiet minute: %+v, %d failures; want ready, 7 restarts, none", st, c.failures)
+	}
+}
+
+// Only misses in a row are held against a child.
+func TestLivenessMisses(t *testing.T) {
+	s, c, ctx := newSim(t, 1, 3*time.Minute)
+	s.calm = true
+	for _, n := range []int{1, 2, 0, 2, 0, 3} { // 0: one good answer
+		for range n {
+			s.deaf = append(s.deaf, true)
+		}
+		s.deaf = append(s.deaf, false)
+	}
+	c.run(ctx)
+	got := strings.Count(strings.Join(s.lines, "\n"), "degraded → stopping")
+	if st := c.snapshot(); got != 1 || st.Restarts != 1 || st.State != Ready {
+		t.Errorf("%d stops, status %+v; want one restart, for the three in a row\n%s", got, st, strings.Join(s.lines, "\n"))
 	}
 }
 

@@ -168,7 +168,9 @@ func (c Config) strangers() []int {
 
 // processes lists those with that command name in this network namespace.
 func processes(name string) (pids []int) {
-	here, err := os.Readlink("/proc/self/ns/net")
+	// Not /proc/self: that is the first thread, which may at this moment be lent
+	// to a goroutine at work inside a container.
+	here, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {
 		return nil
 	}
