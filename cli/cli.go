@@ -88,6 +88,8 @@ containers share one network, and one controller, with VMs and machines.
 	}
 	root.SetVersionTemplate("dovesnap {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
+	cobra.AddTemplateFunc("wrapped", func(fs *pflag.FlagSet) string { return fs.FlagUsagesWrapped(100) })
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".LocalFlags.FlagUsages", "wrapped .LocalFlags"))
 	root.AddCommand(runCommand(actions.Run), serviceCommand(), statusCommand(), downCommand(actions.Down), cleanupCommand(actions.Cleanup),
 		checkConfigCommand(), optionsCommand(), versionCommand())
 	for _, c := range root.Commands() {

@@ -48,7 +48,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		}
 		select {}
 	}
-	return status.Serve(ctx, l, c.RunDir, func(context.Context) (status.Status, error) {
+	return status.Serve(ctx, l, func(context.Context) (status.Status, error) {
 		s := status.Status{Version: "test", PID: 7, OVS: status.OVS{Mode: "managed", Ready: true}, Docker: status.Docker{Connected: true}}
 		if os.Getenv("FAKE") == "ill" {
 			s.Problems = []string{"something is wrong"}
@@ -68,6 +68,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
+		Deadline:            time.Now().Add(2 * time.Minute),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // a second per command otherwise
 			return nil

@@ -77,12 +77,29 @@ func actionCommand(verb string, c *cobra.Command, do action) *cobra.Command {
 		if os.Geteuid() != 0 {
 			return fmt.Errorf("cannot %s: only root may", verb)
 		}
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+		ctx, stop := untilSignal()
 		defer stop()
-		defer context.AfterFunc(ctx, stop)() // the second signal ends the program
 		return do(ctx, conf, newLogger(conf, c.ErrOrStderr()))
 	}
 	return c
+}
+
+// untilSignal returns a context that ends with the first SIGTERM or SIGINT.
+// signal.NotifyContext would still swallow a second one that comes close behind;
+// here it ends the program.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals) // first this, then the news
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // unlessRunning keeps an action from undoing what a running daemon would at once

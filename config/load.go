@@ -31,7 +31,7 @@ type given struct {
 func AddFlags(fs *pflag.FlagSet) {
 	fs.String(fileFlag, DefaultFile, "configuration `file`; the default may be missing")
 	for _, s := range settings {
-		fs.String(s.flag(), s.value, plain(s.help))
+		fs.String(s.flag(), s.value, plain(s.help+" Value: "+s.syntax+"."))
 	}
 }
 

@@ -29,7 +29,6 @@ var may = map[string][]string{
 	"config":     {"spec"},
 	"status":     {"spec"},
 	"service":    {},
-	"dockerd":    {"spec"},
 }
 
 func TestDependencyDirection(t *testing.T) {

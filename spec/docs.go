@@ -94,10 +94,13 @@ func WriteOptions(w io.Writer) error {
 	fmt.Fprintln(t, "OPTION\tDEFAULT\tVALUE")
 	for _, o := range Options {
 		value := plain(o.Syntax)
-		if o.Later {
+		switch {
+		case o.Later:
 			value = "not available yet"
+		case value == "":
+			value = "refused"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", o.Name, plain(orDash(o.Default)), orDash(value))
+		fmt.Fprintf(t, "%s\t%s\t%s\n", o.Name, plain(orDash(o.Default)), value)
 	}
 	return t.Flush()
 }
