@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,7 @@ type Source func(ctx context.Context) (Status, error)
 
 // Listen makes the socket in runDir, mode 0600, in place of one that nobody
 // serves any more. It is an error when somebody does: dovesnap runs already.
+// Closing the listener removes the socket.
 func Listen(ctx context.Context, runDir string) (net.Listener, error) {
 	path := Socket(runDir)
 	switch s, err := Get(ctx, path); {
@@ -61,12 +63,30 @@ func Listen(ctx context.Context, runDir string) (net.Listener, error) {
 		l.Close()
 		return nil, fmt.Errorf("cannot serve status: %w", err)
 	}
-	return l, nil
+	return &socket{Listener: l, path: path}, nil
 }
 
-// Serve answers on a listener of Listen's until ctx ends, finishes the answers
-// under way and removes the socket.
-func Serve(ctx context.Context, l net.Listener, runDir string, source Source, log *slog.Logger) error {
+// socket is removed when it is closed, before the connections end: whoever asks
+// then reads "not running" rather than a connection that is cut.
+type socket struct {
+	net.Listener
+	path string
+	once sync.Once // later it may be the next daemon's
+}
+
+func (s *socket) Close() (err error) {
+	s.once.Do(func() {
+		if err = os.Remove(s.path); errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+		err = errors.Join(err, s.Listener.Close())
+	})
+	return err
+}
+
+// Serve answers on a listener of Listen's until ctx ends; then it closes the
+// listener and finishes the answers under way.
+func Serve(ctx context.Context, l net.Listener, source Source, log *slog.Logger) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /status", handler(source))
 	server := &http.Server{
@@ -85,17 +105,15 @@ func Serve(ctx context.Context, l net.Listener, runDir string, source Source, lo
 		return fmt.Errorf("cannot serve status: %w", err)
 	case <-ctx.Done():
 	}
-	// First the socket, so that whoever asks now reads "not running" rather
-	// than a connection that is cut.
-	removed := os.Remove(Socket(runDir))
+	closed := l.Close()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	if server.Shutdown(stop) != nil {
 		server.Close()
 	}
 	<-served
-	if removed != nil && !errors.Is(removed, os.ErrNotExist) {
-		return fmt.Errorf("cannot remove status socket: %w", removed)
+	if closed != nil {
+		return fmt.Errorf("cannot remove status socket: %w", closed)
 	}
 	return nil
 }

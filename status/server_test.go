@@ -32,7 +32,7 @@ func serve(t *testing.T, dir string, source status.Source) (stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- status.Serve(ctx, l, dir, source, quiet) }()
+	go func() { done <- status.Serve(ctx, l, source, quiet) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() { stop() })
 	return stop
@@ -76,6 +76,26 @@ func TestTimeOfAnswer(t *testing.T) {
 	got, err := status.Get(t.Context(), status.Socket(dir))
 	if err != nil || got.Time.IsZero() {
 		t.Errorf("got %v, %v", got.Time, err)
+	}
+}
+
+func TestCloseWithoutServing(t *testing.T) {
+	dir := t.TempDir()
+	l, err := status.Listen(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	// A second Close must not remove what is another's by then.
+	serve(t, dir, fixed(example()))
+	_ = l.Close()
+	if _, err := status.Get(t.Context(), status.Socket(dir)); err != nil {
+		t.Error(err)
 	}
 }
 
