@@ -20,7 +20,7 @@ help: ## say what there is (default)
 
 .PHONY: build
 build: ## build bin/dovesnap
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/dovesnap .
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X dovesnap/cli.version=$(VERSION)' -o bin/dovesnap .
 
 .PHONY: test
 test: setup check test-unit test-e2e ## the whole suite (as root): checks, unit tests, end-to-end tests

@@ -61,6 +61,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	listeners, err := plugin.Listen(cfg.Plugin.Dir, cfg.Plugin.Names)
 	if err != nil {
+		statusListener.Close()
 		return err
 	}
 	// Everything but the driver's sockets outlives ctx until those have drained.

@@ -40,13 +40,25 @@ type Switch interface {
 	DeletePort(context.Context, spec.EndpointID) error
 }
 
-// Links applies endpoints and gateways to the kernel's interfaces.
-type Links interface {
+// Veths applies endpoints to the kernel's interfaces.
+type Veths interface {
 	EnsureVeth(ctx context.Context, n spec.Network, e spec.Endpoint, txOff bool) error
 	DeleteVeth(context.Context, spec.EndpointID) error
 	Endpoints(context.Context) ([]link.Found, error)
-	EnsureGateway(context.Context, spec.Network) error
+}
+
+// Gateways applies networks to the host's own interfaces: the bridge's, and
+// those that become its ports.
+type Gateways interface {
 	CheckNetwork(context.Context, spec.Network) error // the bridge's name is free, its uplinks may be used
+	EnsureGateway(context.Context, spec.Network) error
+	ReleaseNetwork(context.Context, spec.Network) error // gives uplinks back as they were
+}
+
+// Links is both.
+type Links interface {
+	Veths
+	Gateways
 }
 
 // Firewall applies networks to the host's packet filter.

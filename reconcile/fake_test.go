@@ -127,6 +127,13 @@ func (h *host) EnsureGateway(ctx context.Context, n spec.Network) error {
 	return h.step(ctx, "gateway %s", n.Bridge)
 }
 
+func (h *host) ReleaseNetwork(ctx context.Context, n spec.Network) error {
+	if len(n.Uplinks) == 0 {
+		return nil
+	}
+	return h.step(ctx, "release %s", n.Bridge)
+}
+
 func (h *host) CheckNetwork(_ context.Context, n spec.Network) error {
 	for _, u := range n.Uplinks {
 		if why := h.uplinks[u.Name]; why != "" {

@@ -4,6 +4,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -81,11 +82,12 @@ func (e *Engine) dropNetwork(ctx context.Context, id spec.NetworkID) error {
 			e.log.Warn("cannot remove a leftover endpoint; the next pass will", "network", id.Short(), "endpoint", ep.ID.Short(), "err", err)
 		}
 	}
+	n, known := e.network(id)
 	e.change(func(s spec.State) { delete(s.Networks, id) })
 	e.solved(SubjectNetwork(id))
 	err := e.sw.DeleteBridge(ctx, id)
-	if fwErr := e.applyFirewall(ctx); err == nil {
-		err = fwErr
+	if known {
+		err = errors.Join(err, e.links.ReleaseNetwork(ctx, n))
 	}
-	return err
+	return errors.Join(err, e.applyFirewall(ctx))
 }

@@ -48,7 +48,7 @@ var Options = []Option{
 	{Name: "ovs.bridge.ovs_local_mac", Syntax: "MAC address", Default: "chosen by OVS", set: setLocalMAC,
 		Help: "The MAC address of the bridge's own port, which is the gateway's in modes nat and routed."},
 	{Name: "ovs.bridge.add_ports", Syntax: "comma-separated list of `NIC[/OFPORT]`", Default: "none", set: setUplinks,
-		Help: "Interfaces of the host to put into the bridge, each with the OpenFlow port number it shall have. One that carries an address or the default route is refused. The further fields `/ACL/VLAN` are not available yet."},
+		Help: "Interfaces of the host to put into the bridge, each with the OpenFlow port number it shall have, else the lowest that is free. One that carries an address or the default route is refused. The further fields `/ACL/VLAN` are not available yet."},
 	{Name: "ovs.bridge.vlan", Syntax: "1 to 4094", Default: "100", set: setVLAN,
 		Help: "The network's native VLAN in Faucet. While faucet.yaml is yours (the default), give the same number there: dovesnap only records it."},
 	{Name: "ovs.bridge.bind_interface", Syntax: "", Default: "", set: neverWorked,
@@ -96,10 +96,30 @@ func ParseNetwork(r Request) (Network, error) {
 	if n.DPID == 0 {
 		n.DPID = DerivedDPID(n.ID)
 	}
+	n.pinUplinks()
 	if len(errs) == 0 {
 		errs = append(errs, n.check())
 	}
 	return n, oneLine(errs)
+}
+
+// pinUplinks numbers the uplinks whose user gave no OF port, lowest first. Ports
+// that OVS numbers by itself swap numbers when a datapath is lost.
+func (n *Network) pinUplinks() {
+	used := map[OFPort]bool{}
+	for _, u := range n.Uplinks {
+		used[u.OFPort] = true
+	}
+	next := OFPort(1)
+	for i := range n.Uplinks {
+		if n.Uplinks[i].OFPort != 0 {
+			continue
+		}
+		for used[next] {
+			next++
+		}
+		n.Uplinks[i].OFPort, used[next] = next, true
+	}
 }
 
 func setOption(n *Network, name, value string) error {

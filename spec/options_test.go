@@ -68,9 +68,9 @@ func TestGoodOptions(t *testing.T) {
 		{"ovs.bridge.ovs_local_mac=0E-00-00-00-00-0A", func(n *spec.Network) { n.LocalMAC = "0e:00:00:00:00:0a" }},
 		{"ovs.bridge.vlan=1", func(n *spec.Network) { n.VLAN = 1 }},
 		{"ovs.bridge.vlan=4094", func(n *spec.Network) { n.VLAN = 4094 }},
-		{"ovs.bridge.add_ports=eth1", func(n *spec.Network) { n.Uplinks = []spec.Uplink{{Name: "eth1"}} }},
+		{"ovs.bridge.add_ports=eth1", func(n *spec.Network) { n.Uplinks = []spec.Uplink{{Name: "eth1", OFPort: 1}} }},
 		{"ovs.bridge.add_ports=eth1/1, eth2/65279,eth3/,eth4///", func(n *spec.Network) {
-			n.Uplinks = []spec.Uplink{{Name: "eth1", OFPort: 1}, {Name: "eth2", OFPort: 65279}, {Name: "eth3"}, {Name: "eth4"}}
+			n.Uplinks = []spec.Uplink{{Name: "eth1", OFPort: 1}, {Name: "eth2", OFPort: 65279}, {Name: "eth3", OFPort: 2}, {Name: "eth4", OFPort: 3}}
 		}},
 		{"com.docker.network.enable_ipv6=true", func(n *spec.Network) {}},
 	} {

@@ -73,7 +73,7 @@ type Subnet struct {
 // (`ovs.bridge.add_ports`).
 type Uplink struct {
 	Name   string `json:"name"`
-	OFPort OFPort `json:"ofport,omitempty"` // 0: OVS chooses
+	OFPort OFPort `json:"ofport,omitempty"`
 }
 
 // Endpoint is one container interface on a network.
