@@ -17,23 +17,26 @@ import (
 )
 
 // EnsureGateway waits, as long as ctx allows, for the bridge's own link to
-// exist, sets it up and gives it exactly the addresses the network wants: the
-// gateways of its subnets when the host is the gateway, none when flat.
-// Link-local addresses are left alone; the MTU and the MAC of the link are Open
-// vSwitch's to set. The network's uplinks are set up too.
+// exist, sets it up and sees to it that it has the addresses of the network: the
+// gateways of its subnets when the host is the gateway, none when flat. Other
+// addresses stay: an operator may have the host take part in a flat network. The
+// MTU and the MAC of the link are Open vSwitch's to set.
+//
+// The network's uplinks are set up too, without ARP: what arrives there is for
+// the switch, not for the host. ReleaseNetwork undoes that.
 func (l *Links) EnsureGateway(ctx context.Context, n spec.Network) error {
-	if err := l.ensureGateway(ctx, n); err != nil {
+	if err := ensureGateway(ctx, n); err != nil {
 		return fmt.Errorf("cannot set up gateway %q: %w", n.Bridge, err)
 	}
 	for _, u := range n.Uplinks {
-		if err := raise(ctx, u.Name); err != nil {
+		if err := l.raise(ctx, u.Name); err != nil {
 			return fmt.Errorf("cannot set up port %q: %w", u.Name, err)
 		}
 	}
 	return nil
 }
 
-func (l *Links) ensureGateway(ctx context.Context, n spec.Network) error {
+func ensureGateway(ctx context.Context, n spec.Network) error {
 	link, err := await(ctx, n.Bridge)
 	if err != nil {
 		return err
@@ -46,45 +49,30 @@ func (l *Links) ensureGateway(ctx context.Context, n spec.Network) error {
 	want := gateways(n)
 	// Before it is up, and before an IPv6 address is added. The host is the
 	// router here: nobody else's advertisement may give it an address or route.
-	disable := "1"
-	if slices.ContainsFunc(want, is6) {
-		disable = "0"
-	}
 	if err := setIPv6(n.Bridge, "accept_ra", "0"); err != nil {
 		return err
 	}
-	if err := setIPv6(n.Bridge, "disable_ipv6", disable); err != nil {
+	if slices.ContainsFunc(want, is6) {
+		err = setIPv6(n.Bridge, "disable_ipv6", "0")
+	} else if link.Attrs().Flags&net.FlagUp == 0 {
+		// Not later: it takes the IPv6 addresses away, and there may be one of
+		// the operator's.
+		err = setIPv6(n.Bridge, "disable_ipv6", "1")
+	}
+	if err != nil {
 		return err
 	}
 	if err := h.LinkSetUp(link); err != nil {
 		return err
 	}
-	return l.ensureAddresses(ctx, h, link, want)
+	return h.ensureAddresses(ctx, link, want)
 }
 
-// ensureAddresses removes before it adds: removing a primary IPv4 address takes
-// the secondary ones of its subnet along, and IPv6 has an address only once,
-// whatever its length.
-func (l *Links) ensureAddresses(ctx context.Context, h handle, link netlink.Link, want []netip.Prefix) error {
+// ensureAddresses adds what is missing.
+func (h handle) ensureAddresses(ctx context.Context, link netlink.Link, want []netip.Prefix) error {
 	have, err := h.addresses(ctx, link)
 	if err != nil {
 		return err
-	}
-	removed := false
-	for _, p := range have {
-		if slices.Contains(want, p) || p.Addr().IsLinkLocalUnicast() {
-			continue
-		}
-		l.log.Info("removing address that the network does not have", "bridge", link.Attrs().Name, "address", p)
-		if err := h.AddrDel(link, &netlink.Addr{IPNet: ipNet(p)}); err != nil {
-			return fmt.Errorf("cannot remove address %s: %w", p, err)
-		}
-		removed = true
-	}
-	if removed {
-		if have, err = h.addresses(ctx, link); err != nil {
-			return err
-		}
 	}
 	for _, p := range want {
 		if slices.Contains(have, p) {

@@ -26,14 +26,14 @@ func subnets(gateways ...string) []spec.Subnet {
 	return out
 }
 
-// globals lists the bridge's addresses but for link-local ones.
+// globals lists a link's addresses but for those IPv6 gives itself.
 func globals(t testing.TB, name string) []string {
 	t.Helper()
 	addrs, err := netlink.AddrList(byName(t, name), netlink.FAMILY_ALL)
 	must(t, err)
 	out := []string{}
 	for _, a := range addrs {
-		if !a.IP.IsLinkLocalUnicast() {
+		if a.IP.To4() != nil || !a.IP.IsLinkLocalUnicast() {
 			out = append(out, a.IPNet.String())
 		}
 	}
@@ -57,12 +57,11 @@ func TestEnsureGateway(t *testing.T) {
 	}{
 		"nat":           {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24")}, nil, []string{"172.12.0.1/24"}, "1"},
 		"routed, v4+v6": {spec.Network{Mode: spec.Routed, Subnets: subnets("172.12.0.1/24", "fd00:12::1/64")}, nil, []string{"172.12.0.1/24", "fd00:12::1/64"}, "0"},
-		"flat":          {spec.Network{Mode: spec.Flat, Subnets: subnets("172.12.0.1/24")}, []string{"172.12.0.1/24"}, []string{}, "1"},
+		"flat":          {spec.Network{Mode: spec.Flat, Subnets: subnets("172.12.0.1/24")}, nil, []string{}, "1"},
 		"no gateway":    {spec.Network{Mode: spec.NAT, Subnets: []spec.Subnet{{Pool: netip.MustParsePrefix("172.12.0.0/24")}}}, nil, []string{}, "1"},
-		"wrong length":  {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24", "fd00:12::1/64")}, []string{"172.12.0.1/16", "fd00:12::1/56"}, []string{"172.12.0.1/24", "fd00:12::1/64"}, "0"},
-		"two subnets":   {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24", "172.13.0.1/24")}, []string{"172.13.0.1/24"}, []string{"172.12.0.1/24", "172.13.0.1/24"}, "1"},
-		// Removing the primary address takes the wanted, secondary one along.
-		"secondary": {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24")}, []string{"172.12.0.254/24", "172.12.0.1/24"}, []string{"172.12.0.1/24"}, "1"},
+		"there already": {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24", "172.13.0.1/24")}, []string{"172.13.0.1/24"}, []string{"172.12.0.1/24", "172.13.0.1/24"}, "1"},
+		"wrong length":  {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24")}, []string{"172.12.0.1/16"}, []string{"172.12.0.1/16", "172.12.0.1/24"}, "1"},
+		"operator's":    {spec.Network{Mode: spec.NAT, Subnets: subnets("172.12.0.1/24")}, []string{"172.12.0.254/24", "169.254.7.7/16"}, []string{"169.254.7.7/16", "172.12.0.1/24", "172.12.0.254/24"}, "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			newNetns(t)
@@ -107,17 +106,29 @@ func TestEnsureGatewayUsableAtOnce(t *testing.T) {
 	}
 }
 
-func TestEnsureGatewayKeepsLinkLocal(t *testing.T) {
+// The host may take part in a flat network; that is the operator's to decide.
+func TestEnsureGatewayKeepsOperators(t *testing.T) {
+	newNetns(t)
+	ctx, l := deadline(t), newLinks()
+	addBridge(t, "br0")
+	n := spec.Network{Bridge: "br0", Mode: spec.Flat}
+	must(t, l.EnsureGateway(ctx, n))
+	must(t, setIPv6("br0", "disable_ipv6", "0"))
+	addAddress(t, "br0", "192.0.2.5/24")
+	addAddress(t, "br0", "2001:db8::5/64")
+	must(t, l.EnsureGateway(ctx, n))
+	if diff := cmp.Diff([]string{"192.0.2.5/24", "2001:db8::5/64"}, globals(t, "br0")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// IPv6 has an address only once, whatever its length.
+func TestEnsureGatewayAddressTaken(t *testing.T) {
 	newNetns(t)
 	addBridge(t, "br0")
-	addAddress(t, "br0", "169.254.7.7/16")
-	n := spec.Network{Bridge: "br0", Mode: spec.NAT, Subnets: subnets("172.12.0.1/24")}
-	must(t, newLinks().EnsureGateway(deadline(t), n))
-	addrs, err := netlink.AddrList(byName(t, "br0"), netlink.FAMILY_V4)
-	must(t, err)
-	if len(addrs) != 2 {
-		t.Errorf("addresses are %v", addrs)
-	}
+	addAddress(t, "br0", "fd00:12::1/56")
+	n := spec.Network{Bridge: "br0", Mode: spec.NAT, Subnets: subnets("fd00:12::1/64")}
+	wantError(t, newLinks().EnsureGateway(deadline(t), n), `cannot set up gateway "br0": cannot add address fd00:12::1/64`)
 }
 
 // elsewhere runs f on another goroutine in the test's network namespace.

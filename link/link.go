@@ -2,7 +2,8 @@
 
 // Package link makes the network interfaces that dovesnap owns what they should
 // be: the veth pair of each endpoint and the gateway addresses on each bridge's
-// own link. It also judges interfaces that the user wants put into a bridge.
+// own link. It also judges interfaces that the user wants put into a bridge, and
+// keeps the host's own ARP from them while they are in it.
 //
 // Every function can be called again at any moment, and then does only what is
 // missing. Nothing here remembers anything: what is ours is told by the link
@@ -15,6 +16,10 @@
 //     at creation.
 //   - The link of a bridge is made and destroyed by Open vSwitch. Whether a
 //     bridge is ours is written in OVSDB; this package cannot tell.
+//   - An interface that the user put into a bridge has no mark of ours. What is
+//     done to it is undone by ReleaseNetwork, and after a network was lost
+//     without it, by hand: ip link set <interface> arp on. ReleaseNetwork also
+//     switches ARP on where it was off before (a dummy interface).
 //   - A call works in the network namespace of the thread it runs on. The daemon
 //     lives in the host's.
 //   - One netlink request has no context, only a socket timeout. The timeout is

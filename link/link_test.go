@@ -39,10 +39,11 @@ func TestCancelledContext(t *testing.T) {
 	l := newLinks()
 	_, err := l.Endpoints(ctx)
 	for name, err := range map[string]error{
-		"EnsureVeth":   l.EnsureVeth(ctx, spec.Network{}, endpoint("0123456789ab"), false),
-		"DeleteVeth":   l.DeleteVeth(ctx, "0123456789ab"),
-		"Endpoints":    err,
-		"CheckNetwork": l.CheckNetwork(ctx, spec.Network{Bridge: "lo"}),
+		"ReleaseNetwork": l.ReleaseNetwork(ctx, with("lo")),
+		"EnsureVeth":     l.EnsureVeth(ctx, spec.Network{}, endpoint("0123456789ab"), false),
+		"DeleteVeth":     l.DeleteVeth(ctx, "0123456789ab"),
+		"Endpoints":      err,
+		"CheckNetwork":   l.CheckNetwork(ctx, spec.Network{Bridge: "lo"}),
 	} {
 		if err == nil || !strings.Contains(err.Error(), context.Canceled.Error()) {
 			t.Errorf("%s: %v", name, err)

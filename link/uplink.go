@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"dovesnap/spec"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // checkUplink refuses an interface that cannot go into a bridge without cutting
@@ -109,10 +111,10 @@ func leavesBy(r netlink.Route, index int) bool {
 	return r.LinkIndex == index
 }
 
-// raise sets an uplink up; promiscuous mode is Open vSwitch's to switch. One that
-// is unplugged at the moment is not an error here: Open vSwitch reports it on the
-// port, and the rest of the network must not wait for it.
-func raise(ctx context.Context, name string) error {
+// raise sets an uplink up, without ARP; promiscuous mode is Open vSwitch's to
+// switch. One that is unplugged at the moment is not an error here: Open vSwitch
+// reports it on the port, and the rest of the network must not wait for it.
+func (l *Links) raise(ctx context.Context, name string) error {
 	h, err := open(ctx)
 	if err != nil {
 		return err
@@ -122,5 +124,53 @@ func raise(ctx context.Context, name string) error {
 	if link == nil || err != nil {
 		return err
 	}
+	if answersARP(link) {
+		l.log.Info("switching ARP off: the interface is in a bridge", "port", name)
+		if err := h.LinkSetARPOff(link); err != nil {
+			return err
+		}
+	}
 	return h.LinkSetUp(link)
+}
+
+// answersARP reports whether the kernel answers ARP requests that arrive on the
+// link. It must not on a port of a bridge: Open vSwitch's userspace datapath
+// reads a copy of each packet (AF_PACKET), the kernel goes on with the original,
+// and answers for every address of the host, whatever the interface. Traffic
+// between a container and the host would then go around the switch and its
+// controller.
+func answersARP(link netlink.Link) bool { return link.Attrs().RawFlags&unix.IFF_NOARP == 0 }
+
+// ReleaseNetwork gives the network's uplinks back to the host: ARP is on again,
+// and they stay up. One that is gone is fine, and an error with one does not keep
+// the others. Call it before the network's bridge is removed: nothing on an
+// interface tells that it was an uplink.
+func (l *Links) ReleaseNetwork(ctx context.Context, n spec.Network) error {
+	var problems []string
+	for _, u := range n.Uplinks {
+		if err := l.release(ctx, u.Name); err != nil {
+			problems = append(problems, fmt.Sprintf("cannot release port %q: %v", u.Name, err))
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(problems, "; "))
+}
+
+func (l *Links) release(ctx context.Context, name string) error {
+	h, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	link, err := h.find(name)
+	if link == nil || err != nil || answersARP(link) {
+		return err
+	}
+	l.log.Info("switching ARP on again: the interface leaves its bridge", "port", name)
+	if err := h.LinkSetARPOn(link); err != nil && !errors.Is(err, unix.ENODEV) {
+		return err
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"dovesnap/spec"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 )
 
@@ -55,6 +56,38 @@ func TestCheckUplinks(t *testing.T) {
 		t.Error("not up")
 	}
 	must(t, checkUplink(ctx, "free")) // now has an IPv6 link-local address
+}
+
+// An uplink is the switch's alone for as long as it is one.
+func TestUplinkARP(t *testing.T) {
+	newNetns(t)
+	ctx, l := deadline(t), newLinks()
+	addBridge(t, "br9")
+	addVeth(t, "eth7", "eth7peer")
+	addVeth(t, "eth8", "eth8peer")
+	before := look(byName(t, "eth7"))
+	must(t, l.EnsureGateway(ctx, with("eth7", "absent", "eth8")))
+	lent := lookAll(t)
+	for name, arp := range map[string]bool{"eth7": false, "eth8": false, "eth7peer": true, "br9": true} {
+		if got := look(byName(t, name)).ARP; got != arp {
+			t.Errorf("%s: ARP %v, want %v", name, got, arp)
+		}
+	}
+	must(t, netlink.LinkSetARPOn(byName(t, "eth7")))
+	must(t, l.EnsureGateway(ctx, with("eth7", "absent", "eth8")))
+	if diff := cmp.Diff(lent, lookAll(t)); diff != "" {
+		t.Error("not repaired:", diff)
+	}
+	before.Up = true
+	for range 2 {
+		must(t, l.ReleaseNetwork(ctx, with("absent", "eth7")))
+		if diff := cmp.Diff(before, look(byName(t, "eth7"))); diff != "" {
+			t.Error("not released:", diff)
+		}
+	}
+	if look(byName(t, "eth8")).ARP {
+		t.Error("released another network's uplink")
+	}
 }
 
 func with(uplinks ...string) spec.Network {

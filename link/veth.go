@@ -20,7 +20,7 @@ const defaultMTU = 1500
 
 // EnsureVeth makes the endpoint's veth pair, or brings a pair that is there to
 // what the endpoint says; its alias then carries e.OFPort. The host end is up
-// and silent (no IPv6), the container end down: Docker moves it into the
+// and silent (no ARP, no IPv6), the container end down: Docker moves it into the
 // container and sets it up there. A container end that has been moved is left
 // alone.
 //
@@ -72,6 +72,11 @@ func (l *Links) ensureVeth(ctx context.Context, n spec.Network, e spec.Endpoint,
 	}
 	if err := h.ensureContainerEnd(host, alias, want, txOff); err != nil {
 		return fmt.Errorf("container end: %w", err)
+	}
+	if answersARP(host) {
+		if err := h.LinkSetARPOff(host); err != nil {
+			return err
+		}
 	}
 	if host.Attrs().Flags&net.FlagUp != 0 {
 		return nil

@@ -12,18 +12,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // seen is what a link looks like to somebody who lists the host.
 type seen struct {
 	Name, Alias, MAC string
 	MTU, Queue       int
-	Up               bool
+	Up, ARP          bool
 }
 
 func look(link netlink.Link) seen {
 	a := link.Attrs()
-	return seen{a.Name, a.Alias, a.HardwareAddr.String(), a.MTU, a.TxQLen, a.Flags&net.FlagUp != 0}
+	return seen{a.Name, a.Alias, a.HardwareAddr.String(), a.MTU, a.TxQLen, a.Flags&net.FlagUp != 0, a.RawFlags&unix.IFF_NOARP == 0}
 }
 
 func lookAll(t testing.TB) []seen {
@@ -45,11 +46,11 @@ func TestEnsureVeth(t *testing.T) {
 
 	alias := spec.Alias{Network: n.ID, Endpoint: e.ID, OFPort: 1}.String()
 	host := look(byName(t, "dsv0123456789ab"))
-	want := seen{"dsv0123456789ab", alias, hostMAC("dsv0123456789ab").String(), 1400, 1000, true}
+	want := seen{"dsv0123456789ab", alias, hostMAC("dsv0123456789ab").String(), 1400, 1000, true, false}
 	if diff := cmp.Diff(want, host); diff != "" {
 		t.Error("host end:", diff)
 	}
-	want = seen{"dsc0123456789ab", alias, "02:42:ac:0c:00:08", 1400, 1000, false}
+	want = seen{"dsc0123456789ab", alias, "02:42:ac:0c:00:08", 1400, 1000, false, true}
 	if diff := cmp.Diff(want, look(byName(t, "dsc0123456789ab"))); diff != "" {
 		t.Error("container end:", diff)
 	}
@@ -79,6 +80,11 @@ func TestEnsureVethRepairs(t *testing.T) {
 	must(t, l.EnsureVeth(ctx, n, e, false))
 	if diff := cmp.Diff(before, lookAll(t)); diff != "" {
 		t.Error("not repaired:", diff)
+	}
+	must(t, netlink.LinkSetARPOn(byName(t, spec.HostLink(e.ID)))) // and it stays up
+	must(t, l.EnsureVeth(ctx, n, e, false))
+	if diff := cmp.Diff(before, lookAll(t)); diff != "" {
+		t.Error("ARP not repaired:", diff)
 	}
 
 	e.OFPort = 77

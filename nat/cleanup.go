@@ -12,26 +12,12 @@ import (
 	"github.com/coreos/go-iptables/iptables"
 )
 
-// clear removes everything of ours from the family. Forwarding goes first: the
-// guard must not be gone while it is still on.
-func (s *stack) clear(ctx context.Context, now saved) error {
-	if s.guard {
-		if err := setSysctl(s.sysctl, "0"); err != nil {
-			return err
-		}
-		s.log.Info("forwarding switched off again: no network needs it", "family", s.name)
-	}
-	if err := dropAll(ctx, s.tool, now); err != nil {
-		return err
-	}
-	s.guard, s.written = false, ""
-	return nil
-}
-
-func dropAll(ctx context.Context, t *tool, now saved) error {
+// prune removes our chains that none of the jumps leads to.
+func (t *tool) prune(ctx context.Context, now saved, jumps []jump) error {
 	for _, table := range slices.Sorted(maps.Keys(now)) {
 		for _, chain := range slices.Sorted(maps.Keys(now[table])) {
-			if !strings.HasPrefix(chain, chainPrefix) {
+			kept := slices.ContainsFunc(jumps, func(j jump) bool { return j.table == table && j.to == chain })
+			if kept || !strings.HasPrefix(chain, chainPrefix) {
 				continue
 			}
 			if err := t.drop(ctx, now, table, chain); err != nil {
@@ -49,7 +35,7 @@ func sweep(ctx context.Context, t *tool) (guard bool, err error) {
 	if err != nil || now.own() == "" {
 		return false, nil // not ours to repair
 	}
-	return now.has("filter", guardChain), dropAll(ctx, t, now)
+	return now.has("filter", guardChain), t.prune(ctx, now, nil)
 }
 
 // Cleanup removes all of our rules of both families from both flavours, with no
@@ -87,5 +73,5 @@ func cleanup(ctx context.Context, t *tool, sysctl string) error {
 			return err
 		}
 	}
-	return dropAll(ctx, t, now)
+	return t.prune(ctx, now, nil)
 }

@@ -38,8 +38,9 @@ var guardText = restoreText("filter", guardChain, []string{`-m comment --comment
 // or somebody switched it off since. Then we switch it on, and put a guard at
 // the end of FORWARD, which drops what nothing before it accepted, so that the
 // host becomes a router for our networks and for nobody else. The guard's
-// existence is also the record that it was us: when the last network goes, Apply
-// finds it, switches forwarding off and removes it. A reboot forgets both.
+// existence is also the record that it was us: when the last network that needs
+// forwarding goes, Apply finds it, switches forwarding off and removes it. A
+// reboot forgets both.
 func (t *Table) EnsureForwarding(ctx context.Context, nets []spec.Network) error {
 	return joined(
 		t.v4.ensureForwarding(ctx, needed(nets, netip.Addr.Is4)),
@@ -85,6 +86,17 @@ func (s *stack) forward(ctx context.Context) error {
 		return err
 	}
 	s.log.Info("forwarding switched on, with a guard that drops what no rule accepts", "family", s.name)
+	return nil
+}
+
+// stopForwarding undoes forward, but for the guard's chain: that must not be gone
+// while forwarding is still on, so Apply removes it afterwards.
+func (s *stack) stopForwarding() error {
+	if err := setSysctl(s.sysctl, "0"); err != nil {
+		return err
+	}
+	s.log.Info("forwarding switched off again: no network needs it", "family", s.name)
+	s.guard, s.applied = false, false
 	return nil
 }
 

@@ -54,7 +54,68 @@ func TestEnsureForwarding(t *testing.T) {
 
 		h.Table = h.table(h.flavour) // a restart
 		h.apply(natA)
-		h.apply(flatD) // the last one that needs it goes
+		h.apply()
+		if v := readSysctl(t, ipForward); v != "0" {
+			t.Error("forwarding is left on")
+		}
+		if diff := cmp.Diff(before, h.both()); diff != "" {
+			t.Error("left behind:", diff)
+		}
+	})
+}
+
+// A flat network has rules, and needs no forwarding: when the last one that does
+// goes, the guard goes too, whatever was remembered of it.
+func TestForwardingEndsBesideFlat(t *testing.T) {
+	for name, ending := range map[string]func(*host){
+		"network goes": func(h *host) {
+			h.apply(natA, flatD)
+			must(h, h.EnsureForwarding(h.ctx, []spec.Network{natA, flatD}))
+		},
+		"after a restart": func(h *host) {
+			h.apply(natA, flatD)
+			must(h, h.EnsureForwarding(h.ctx, []spec.Network{natA, flatD}))
+			h.Table = h.table(h.flavour)
+		},
+		"network was never applied": func(h *host) {
+			must(h, h.EnsureForwarding(h.ctx, []spec.Network{natA, flatD}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachFlavour(t, func(t *testing.T, h *host) {
+				before := h.both()
+				h.apply(flatD)
+				flat := h.both()
+				ending(h)
+				if v := readSysctl(t, ipForward); v != "1" {
+					t.Fatal("forwarding is off")
+				}
+				h.apply(flatD)
+				if v := readSysctl(t, ipForward); v != "0" {
+					t.Error("forwarding is left on")
+				}
+				if diff := cmp.Diff(flat, h.both()); diff != "" {
+					t.Error("left behind beside the flat network:", diff)
+				}
+				if h.changed() {
+					t.Error("Check is not content")
+				}
+				h.apply()
+				if diff := cmp.Diff(before, h.both()); diff != "" {
+					t.Error("left behind:", diff)
+				}
+			})
+		})
+	}
+}
+
+// A network that fails after it asked for forwarding.
+func TestForwardingEndsWithoutNetworks(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, h *host) {
+		before := h.both()
+		h.apply()
+		must(t, h.EnsureForwarding(h.ctx, []spec.Network{natA}))
+		h.apply()
 		if v := readSysctl(t, ipForward); v != "0" {
 			t.Error("forwarding is left on")
 		}

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package nat makes the host's packet filter what the networks need: what may be
-// forwarded to and from their bridges, and what leaves the host under the host's
-// own address.
+// forwarded to and from their bridges, what leaves the host under the host's own
+// address, and what reaches the host other than through a bridge.
 //
 // Render is pure: networks in, text out. A Table applies it, in chains of our
 // own (DOVESNAP-*) that are replaced whole, and in one jump to each from a chain
 // of Docker's or the kernel's. Apply can be called again at any moment; without
-// networks it leaves no trace.
+// networks it leaves no trace, but that a table it was the first to use stays,
+// empty.
 //
 // Be aware:
 //   - Policies, foreign chains and foreign rules are never touched, and other
@@ -22,6 +23,8 @@
 //     policy alone, which an accept passes by: containers of ours can then reach
 //     unpublished ports of containers on Docker's bridges. A rule in DOCKER-USER
 //     closes that.
+//   - The host's own IPv4 hears nothing on an uplink, nor on any interface whose
+//     name begins as those of containers' links do (dsv), whoever made it.
 //   - The flavour is chosen when the Table is made. When the administrator
 //     switches it, dovesnap has to be restarted; what is left in the other is
 //     then removed.
@@ -148,7 +151,7 @@ func (s *stack) apply(ctx context.Context, want Family) error {
 }
 
 func (s *stack) write(ctx context.Context, want Family) error {
-	if s.applied && s.want.empty() && want.empty() {
+	if s.applied && !s.guard && s.want.empty() && want.empty() {
 		return nil
 	}
 	for len(s.others) > 0 {
@@ -164,8 +167,10 @@ func (s *stack) write(ctx context.Context, want Family) error {
 		return err
 	}
 	s.guard = s.guard || now.has("filter", guardChain)
-	if want.empty() {
-		return s.clear(ctx, now)
+	if s.guard && !want.forwards() {
+		if err := s.stopForwarding(); err != nil {
+			return err
+		}
 	}
 	jumps := now.jumps(want, s.guard)
 	if s.applied && s.want.String() == want.String() && s.written == now.own() && now.inPlace(jumps) {
@@ -177,18 +182,18 @@ func (s *stack) write(ctx context.Context, want Family) error {
 	if s.guard {
 		text += guardText
 	}
-	if err := s.tool.restore(ctx, text); err != nil {
-		return s.explain(ctx, want, err)
+	if text != "" {
+		if err := s.tool.restore(ctx, text); err != nil {
+			return s.explain(ctx, want, err)
+		}
 	}
 	for _, j := range jumps {
 		if err := s.tool.place(ctx, now, j); err != nil {
 			return err
 		}
 	}
-	if len(want.Post) == 0 && now.has("nat", postChain) {
-		if err := s.tool.drop(ctx, now, "nat", postChain); err != nil {
-			return err
-		}
+	if err := s.tool.prune(ctx, now, jumps); err != nil {
+		return err
 	}
 	return s.remember(ctx)
 }

@@ -48,10 +48,12 @@ func TestRepair(t *testing.T) {
 		"jump twice":         {"-I FORWARD -j DOVESNAP-FORWARD"},
 		"jump from INPUT":    {"-I INPUT -j DOVESNAP-FORWARD"},
 		"nat jump":           {"-t nat -D POSTROUTING -j DOVESNAP-POST"},
+		"flush raw":          {"-t raw -F"},
+		"raw jump":           {"-t raw -D PREROUTING -j DOVESNAP-RAW"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachFlavour(t, func(t *testing.T, h *host) {
-				h.apply(natA, routedC)
+				h.apply(natA, routedC, flatD)
 				before := h.both()
 				for _, d := range damage {
 					h.ipt(d)
@@ -59,7 +61,7 @@ func TestRepair(t *testing.T) {
 				if !h.changed() {
 					t.Fatal("Check does not see it")
 				}
-				h.apply(natA, routedC)
+				h.apply(natA, routedC, flatD)
 				if diff := cmp.Diff(before, h.both()); diff != "" {
 					t.Error("not repaired:", diff)
 				}
@@ -95,13 +97,15 @@ func TestForeignChangesAreNotOurs(t *testing.T) {
 		h.ipt("-P FORWARD DROP")
 		h.ipt("-N THEIRS")
 		h.ipt("-t nat -A POSTROUTING -s 192.0.2.0/24 -j MASQUERADE")
+		h.ipt("-t raw -A PREROUTING -s 192.0.2.9 -j DROP")
 		if h.changed() {
 			t.Error("Check takes somebody else's rules for a change of ours")
 		}
 		h.apply(natA, natB)
 		h.apply()
 		want := parse("*filter\n:INPUT\n:FORWARD\n:OUTPUT\n:THEIRS\n-A FORWARD -s 192.0.2.1/32 -j DROP\n" +
-			"*nat\n:PREROUTING\n:INPUT\n:OUTPUT\n:POSTROUTING\n-A POSTROUTING -s 192.0.2.0/24 -j MASQUERADE")
+			"*nat\n:PREROUTING\n:INPUT\n:OUTPUT\n:POSTROUTING\n-A POSTROUTING -s 192.0.2.0/24 -j MASQUERADE\n" +
+			"*raw\n:PREROUTING\n:OUTPUT\n-A PREROUTING -s 192.0.2.9/32 -j DROP")
 		if diff := cmp.Diff(want, parse(h.save("iptables"))); diff != "" {
 			t.Error(diff)
 		}
@@ -223,6 +227,40 @@ func TestCleanup(t *testing.T) {
 	}
 }
 
+// A listing of all tables can fail for one that is not ours; the three that are
+// ours are then read one by one.
+func TestReadTableByTable(t *testing.T) {
+	dir := t.TempDir()
+	for name, script := range map[string]string{
+		"iptables":         `exec /usr/sbin/iptables-nft "$@"`,
+		"iptables-save":    `[ "$1" = -t ] || exit 1; exec /usr/sbin/iptables-nft-save "$@"`,
+		"iptables-restore": `exec /usr/sbin/iptables-nft-restore "$@"`,
+	} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	}
+	h := newHost(t, "nft")
+	before := h.both()
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	h.Table = h.table("nft")
+	for _, nets := range [][]spec.Network{{natA, flatD}, {flatD}} {
+		h.apply(nets...)
+		if h.changed() {
+			t.Error("Check is not content")
+		}
+		for _, c := range []string{"-t raw -F DOVESNAP-RAW", "-t raw -D PREROUTING -j DOVESNAP-RAW"} {
+			h.ipt(c)
+			if !h.changed() {
+				t.Errorf("Check does not see %q", c)
+			}
+			h.apply(nets...)
+		}
+	}
+	h.apply()
+	if diff := cmp.Diff(before, h.both()); diff != "" {
+		t.Error("left behind:", diff)
+	}
+}
+
 // A user's rule that jumps to our chain is the user's to remove.
 func TestChainInUse(t *testing.T) {
 	eachFlavour(t, func(t *testing.T, h *host) {
@@ -308,7 +346,8 @@ func TestRandomWalk(t *testing.T) {
 	h.restore(stages["docker20"])
 	damage := []string{"-F FORWARD", "-F DOCKER-USER", "-t nat -F", "-D FORWARD -j DOCKER-USER", "-I FORWARD -j DOCKER-USER",
 		"-A DOCKER-USER -j RETURN", "-A DOCKER-USER -s 192.0.2.9 -j DROP", "-F DOVESNAP-FORWARD", "-I FORWARD -j DOVESNAP-FORWARD",
-		"-t nat -A POSTROUTING -o eth9 -j MASQUERADE", "-A FORWARD -i eth9 -j ACCEPT"}
+		"-t nat -A POSTROUTING -o eth9 -j MASQUERADE", "-A FORWARD -i eth9 -j ACCEPT",
+		"-t raw -F", "-t raw -I PREROUTING -s 192.0.2.9 -j DROP"}
 	all := []spec.Network{natA, natB, routedC, flatD, dualE, dualF}
 	for i := range 60 {
 		for range random.IntN(3) {
@@ -327,6 +366,9 @@ func TestRandomWalk(t *testing.T) {
 			t.Fatalf("step %d: %s", i, diff)
 		}
 		if diff := cmp.Diff(want.Post, got["nat"][postChain]); diff != "" {
+			t.Fatalf("step %d: %s", i, diff)
+		}
+		if diff := cmp.Diff(want.Raw, got["raw"][rawChain]); diff != "" {
 			t.Fatalf("step %d: %s", i, diff)
 		}
 		if !got.inPlace(got.jumps(want, false)) || h.changed() {

@@ -108,7 +108,7 @@ func (h *host) save(command string) string {
 func tables(t testing.TB, program string) string {
 	t.Helper()
 	var b strings.Builder
-	for _, table := range []string{"filter", "nat"} {
+	for _, table := range []string{"filter", "nat", "raw"} {
 		out, err := exec.Command(program+"-save", "-t", table).Output()
 		must(t, err)
 		for _, line := range strings.SplitAfter(string(out), "\n") {
@@ -166,11 +166,17 @@ func network(letter string, mode spec.Mode, gateways ...string) spec.Network {
 	return n
 }
 
+// lan puts an interface of the host into the network's bridge.
+func lan(n spec.Network, name string) spec.Network {
+	n.Uplinks = []spec.Uplink{{Name: name}}
+	return n
+}
+
 var (
 	natA    = network("a", spec.NAT, "10.1.0.1/24")
 	natB    = network("b", spec.NAT, "10.2.0.1/24")
 	routedC = network("c", spec.Routed, "10.3.0.1/24")
-	flatD   = network("d", spec.Flat, "10.4.0.1/24")
+	flatD   = lan(network("d", spec.Flat, "10.4.0.1/24"), "eth7")
 	dualE   = network("e", spec.NAT, "10.5.0.1/24", "fd00:5::1/64")
 	dualF   = network("f", spec.Routed, "10.6.0.1/24", "fd00:6::1/64")
 )

@@ -214,6 +214,36 @@ func testPackets(t *testing.T, flavour, prefix string) {
 	w.wantDropped("a neighbour to another, by a host that was no router", outside, neighbour, `-A `+guardChain+` .*-j DROP`)
 }
 
+// The userspace datapath leaves the host a copy of all that containers and the
+// uplink's LAN send. The host hears what the switch passes on, and only that.
+func TestPortsAreTheSwitchs(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, h *host) {
+		home, err := netns.Get()
+		must(t, err)
+		t.Cleanup(func() { home.Close() })
+		w := &wires{h, home}
+		at := netip.MustParseAddr
+		bridge := w.connect("ovs-a", netip.MustParsePrefix("10.1.0.1/24"), at("10.1.0.8"), true)
+		port := w.connect("dsv0123456789ab", netip.MustParsePrefix("10.8.0.1/24"), at("10.8.0.8"), false)
+		uplink := w.connect("eth7", netip.MustParsePrefix("10.9.0.1/24"), at("10.9.0.8"), false)
+		outside := w.connect("eth0", netip.MustParsePrefix("192.0.2.1/24"), at("192.0.2.8"), false)
+		gateway := away{home, at("10.1.0.1")}
+
+		w.wantPasses("around the switch, were it not for the rules", port, gateway, port.addr)
+		nets := []spec.Network{natA, flatD}
+		w.apply(nets...)
+		must(t, w.EnsureForwarding(w.ctx, nets))
+		w.wantPasses("by the bridge's link to the gateway", bridge, gateway, bridge.addr)
+		w.wantPasses("by the bridge's link to outside", bridge, outside, at("192.0.2.1"))
+		const ports, nic = `-A ` + rawChain + ` -i dsv\+ .*-j DROP`, `-A ` + rawChain + ` -i eth7 .*-j DROP`
+		w.wantDropped("around the switch to the gateway", port, gateway, ports)
+		w.wantDropped("around the switch to outside", port, outside, ports)
+		w.wantDropped("from the LAN around the switch", uplink, gateway, nic)
+		w.apply(natA)
+		w.wantPasses("from an interface that is in no bridge any more", uplink, gateway, uplink.addr)
+	})
+}
+
 // What iptables would do, over the rendered text: rules by their meaning rather
 // than by their letters.
 func TestWalk(t *testing.T) {
@@ -245,6 +275,19 @@ func TestWalk(t *testing.T) {
 		p := packet{in: c.in, out: c.out, established: c.established}
 		if got := p.walk(t, rules.Forward); got != c.want {
 			t.Errorf("%s to %s, established %v: %q, want %q", c.in, c.out, c.established, got, c.want)
+		}
+	}
+	for in, want := range map[string]string{
+		"dsv0123456789ab": "DROP",
+		"eth7":            "DROP",
+		"dsb0123456789ab": "",
+		"ovs-a":           "",
+		"ovs-d":           "",
+		"eth0":            "",
+		"eth7.100":        "",
+	} {
+		if got := (packet{in: in}).walk(t, rules.Raw); got != want {
+			t.Errorf("from %s: %q, want %q", in, got, want)
 		}
 	}
 	for _, c := range []struct{ source, target, out, want string }{
@@ -286,7 +329,8 @@ func (p packet) walk(t *testing.T, rules []string) string {
 			case "-m", "--comment":
 				hit = true
 			case "-i":
-				hit = p.in == value
+				prefix, wildcard := strings.CutSuffix(value, "+")
+				hit = p.in == value || wildcard && strings.HasPrefix(p.in, prefix)
 			case "-o":
 				hit = p.out == value
 			case "-s":

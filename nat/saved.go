@@ -85,6 +85,9 @@ const (
 // jump to (Docker gone, or the table flushed) decides nothing.
 func (s saved) jumps(want Family, guard bool) []jump {
 	var out []jump
+	if len(want.Raw) > 0 {
+		out = append(out, jump{"raw", "PREROUTING", rawChain, first})
+	}
 	if len(want.Forward) > 0 {
 		j := jump{"filter", "FORWARD", forwardChain, first}
 		if s.has("filter", "DOCKER-USER") && slices.Contains(s["filter"]["FORWARD"], "-j DOCKER-USER") {

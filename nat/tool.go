@@ -83,7 +83,7 @@ func (t *tool) read(ctx context.Context) (saved, error) {
 	// A native nftables rule that iptables cannot express, in any table that has
 	// the name of one of its own, spoils the whole listing. Ours may be fine.
 	text = ""
-	for _, table := range []string{"filter", "nat"} {
+	for _, table := range []string{"filter", "nat", "raw"} {
 		part, err := run(ctx, nil, t.path+"-save", "-t", table)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read table %s: %w", table, err)
