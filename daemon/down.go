@@ -79,7 +79,7 @@ func cleanSwitch(ctx context.Context, cfg config.Config, log *slog.Logger) (fore
 	errs := []error{err}
 	for id, n := range state.Networks {
 		log.Info("removing bridge", "network", id.Short(), "bridge", n.Bridge)
-		errs = append(errs, sw.DeleteBridge(ctx, id), link.New(log).ReleaseNetwork(ctx, n))
+		errs = append(errs, link.New(log).ReleaseNetwork(ctx, n), sw.DeleteBridge(ctx, id))
 	}
 	foreign, err = sw.Foreign(ctx)
 	return foreign, errors.Join(append(errs, err)...)

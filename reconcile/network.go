@@ -85,9 +85,9 @@ func (e *Engine) dropNetwork(ctx context.Context, id spec.NetworkID) error {
 	n, known := e.network(id)
 	e.change(func(s spec.State) { delete(s.Networks, id) })
 	e.solved(SubjectNetwork(id))
-	err := e.sw.DeleteBridge(ctx, id)
-	if known {
-		err = errors.Join(err, e.links.ReleaseNetwork(ctx, n))
+	var err error
+	if known { // while the row still says which uplinks are ours
+		err = e.links.ReleaseNetwork(ctx, n)
 	}
-	return errors.Join(err, e.applyFirewall(ctx))
+	return errors.Join(err, e.sw.DeleteBridge(ctx, id), e.applyFirewall(ctx))
 }

@@ -180,8 +180,9 @@ func setControllers(n *Network, v string) (err error) {
 
 func setName(n *Network, v string) error {
 	n.Bridge = v
-	if IsOurLink(v) {
-		return fmt.Errorf("%q has the form of a container's link", v)
+	if strings.HasPrefix(v, hostPrefix) || strings.HasPrefix(v, containerPrefix) {
+		// What enters the host's IP by a name that begins so is dropped.
+		return fmt.Errorf("%q begins like a container's link: %s and %s are taken", v, hostPrefix, containerPrefix)
 	}
 	return CheckLinkName(v)
 }

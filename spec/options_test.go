@@ -113,7 +113,7 @@ func TestBadOptions(t *testing.T) {
 		{"ovs.bridge.name=br/0", `"br/0" is not an interface name`},
 		{"ovs.bridge.name=..", `".." is not an interface name`},
 		{"ovs.bridge.name=docker0", `"docker0" is reserved`},
-		{"ovs.bridge.name=dsv0123456789ab", `"dsv0123456789ab" has the form of a container's link`},
+		{"ovs.bridge.name=dsv0123456789ab", `begins like a container's link`},
 		{"ovs.bridge.mtu=67", `option ovs.bridge.mtu: "67" is not a number from 68 to 65535`},
 		{"ovs.bridge.mtu=65536", `"65536" is not a number from 68 to 65535`},
 		{"ovs.bridge.mtu=1500b", `"1500b" is not a number`},
