@@ -24,33 +24,38 @@ import (
 //
 // The network's uplinks are set up too, without ARP: what arrives there is for
 // the switch, not for the host. ReleaseNetwork undoes that.
-func (l *Links) EnsureGateway(ctx context.Context, n spec.Network) error {
-	if err := ensureGateway(ctx, n); err != nil {
-		return fmt.Errorf("cannot set up gateway %q: %w", n.Bridge, err)
+//
+// raised reports whether any of these links was down: a controller that
+// connected meanwhile may not know that it is up.
+func (l *Links) EnsureGateway(ctx context.Context, n spec.Network) (raised bool, err error) {
+	if raised, err = ensureGateway(ctx, n); err != nil {
+		return raised, fmt.Errorf("cannot set up gateway %q: %w", n.Bridge, err)
 	}
 	for _, u := range n.Uplinks {
-		if err := l.raise(ctx, u.Name); err != nil {
-			return fmt.Errorf("cannot set up port %q: %w", u.Name, err)
+		up, err := l.raise(ctx, u.Name)
+		if err != nil {
+			return raised, fmt.Errorf("cannot set up port %q: %w", u.Name, err)
 		}
+		raised = raised || up
 	}
-	return nil
+	return raised, nil
 }
 
-func ensureGateway(ctx context.Context, n spec.Network) error {
+func ensureGateway(ctx context.Context, n spec.Network) (raised bool, err error) {
 	link, err := await(ctx, n.Bridge)
 	if err != nil {
-		return err
+		return false, err
 	}
 	h, err := open(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer h.Close()
 	want := gateways(n)
 	// Before it is up, and before an IPv6 address is added. The host is the
 	// router here: nobody else's advertisement may give it an address or route.
 	if err := setIPv6(n.Bridge, "accept_ra", "0"); err != nil {
-		return err
+		return false, err
 	}
 	if slices.ContainsFunc(want, is6) {
 		err = setIPv6(n.Bridge, "disable_ipv6", "0")
@@ -60,12 +65,12 @@ func ensureGateway(ctx context.Context, n spec.Network) error {
 		err = setIPv6(n.Bridge, "disable_ipv6", "1")
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := h.LinkSetUp(link); err != nil {
-		return err
+		return false, err
 	}
-	return h.ensureAddresses(ctx, link, want)
+	return link.Attrs().Flags&net.FlagUp == 0, h.ensureAddresses(ctx, link, want)
 }
 
 // ensureAddresses adds what is missing.

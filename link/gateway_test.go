@@ -73,7 +73,7 @@ func TestEnsureGateway(t *testing.T) {
 				addAddress(t, n.Bridge, a)
 			}
 			for _, time := range []string{"first", "second"} {
-				must(t, l.EnsureGateway(ctx, n))
+				must(t, ensure(l, ctx, n))
 				if diff := cmp.Diff(c.want, globals(t, n.Bridge)); diff != "" {
 					t.Errorf("addresses, %s time: %s", time, diff)
 				}
@@ -95,7 +95,7 @@ func TestEnsureGatewayUsableAtOnce(t *testing.T) {
 	newNetns(t)
 	addBridge(t, "br0")
 	n := spec.Network{Bridge: "br0", Mode: spec.Routed, Subnets: subnets("fd00:12::1/64")}
-	must(t, newLinks().EnsureGateway(deadline(t), n))
+	must(t, ensure(newLinks(), deadline(t), n))
 	addrs, err := netlink.AddrList(byName(t, "br0"), netlink.FAMILY_V6)
 	must(t, err)
 	for _, a := range addrs {
@@ -112,11 +112,11 @@ func TestEnsureGatewayKeepsOperators(t *testing.T) {
 	ctx, l := deadline(t), newLinks()
 	addBridge(t, "br0")
 	n := spec.Network{Bridge: "br0", Mode: spec.Flat}
-	must(t, l.EnsureGateway(ctx, n))
+	must(t, ensure(l, ctx, n))
 	must(t, setIPv6("br0", "disable_ipv6", "0"))
 	addAddress(t, "br0", "192.0.2.5/24")
 	addAddress(t, "br0", "2001:db8::5/64")
-	must(t, l.EnsureGateway(ctx, n))
+	must(t, ensure(l, ctx, n))
 	if diff := cmp.Diff([]string{"192.0.2.5/24", "2001:db8::5/64"}, globals(t, "br0")); diff != "" {
 		t.Error(diff)
 	}
@@ -128,7 +128,7 @@ func TestEnsureGatewayAddressTaken(t *testing.T) {
 	addBridge(t, "br0")
 	addAddress(t, "br0", "fd00:12::1/56")
 	n := spec.Network{Bridge: "br0", Mode: spec.NAT, Subnets: subnets("fd00:12::1/64")}
-	wantError(t, newLinks().EnsureGateway(deadline(t), n), `cannot set up gateway "br0": cannot add address fd00:12::1/64`)
+	wantError(t, ensure(newLinks(), deadline(t), n), `cannot set up gateway "br0": cannot add address fd00:12::1/64`)
 }
 
 // elsewhere runs f on another goroutine in the test's network namespace.
@@ -153,7 +153,7 @@ func TestEnsureGatewayWaits(t *testing.T) {
 	newNetns(t)
 	ctx, l := deadline(t), newLinks()
 	n := spec.Network{Bridge: "br0", Mode: spec.NAT, Subnets: subnets("172.12.0.1/24")}
-	done := elsewhere(t, func() error { return l.EnsureGateway(ctx, n) })
+	done := elsewhere(t, func() error { return ensure(l, ctx, n) })
 	addBridge(t, "br0")
 	must(t, <-done)
 	if got := globals(t, "br0"); len(got) != 1 {
@@ -165,8 +165,28 @@ func TestEnsureGatewayGivesUp(t *testing.T) {
 	newNetns(t)
 	ctx, cancel := context.WithCancel(deadline(t))
 	done := elsewhere(t, func() error {
-		return newLinks().EnsureGateway(ctx, spec.Network{Bridge: "absent", Mode: spec.Flat})
+		return ensure(newLinks(), ctx, spec.Network{Bridge: "absent", Mode: spec.Flat})
 	})
 	cancel()
 	wantError(t, <-done, `cannot set up gateway "absent"`, "waiting for the bridge's link", "canceled")
+}
+
+// ensure is EnsureGateway for tests that only want its error.
+func ensure(l *Links, ctx context.Context, n spec.Network) error {
+	_, err := l.EnsureGateway(ctx, n)
+	return err
+}
+
+// Whoever sets a link up is told, to tell the controllers.
+func TestEnsureGatewayTellsOfRaising(t *testing.T) {
+	newNetns(t)
+	addBridge(t, "br0")
+	n := spec.Network{Bridge: "br0", Mode: spec.Flat}
+	for i, want := range []bool{true, false} {
+		raised, err := newLinks().EnsureGateway(deadline(t), n)
+		must(t, err)
+		if raised != want {
+			t.Errorf("call %d: raised %t", i, raised)
+		}
+	}
 }

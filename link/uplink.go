@@ -114,23 +114,23 @@ func leavesBy(r netlink.Route, index int) bool {
 // raise sets an uplink up, without ARP; promiscuous mode is Open vSwitch's to
 // switch. One that is unplugged at the moment is not an error here: Open vSwitch
 // reports it on the port, and the rest of the network must not wait for it.
-func (l *Links) raise(ctx context.Context, name string) error {
+func (l *Links) raise(ctx context.Context, name string) (raised bool, err error) {
 	h, err := open(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer h.Close()
 	link, err := h.find(name)
 	if link == nil || err != nil {
-		return err
+		return false, err
 	}
 	if answersARP(link) {
 		l.log.Info("switching ARP off: the interface is in a bridge", "port", name)
 		if err := h.LinkSetARPOff(link); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return h.LinkSetUp(link)
+	return link.Attrs().Flags&net.FlagUp == 0, h.LinkSetUp(link)
 }
 
 // answersARP reports whether the kernel answers ARP requests that arrive on the

@@ -51,7 +51,7 @@ func TestCheckUplinks(t *testing.T) {
 
 	must(t, l.CheckNetwork(ctx, with("free")))
 	addBridge(t, "br9")
-	must(t, l.EnsureGateway(ctx, with("free", "absent")))
+	must(t, ensure(l, ctx, with("free", "absent")))
 	if byName(t, "free").Attrs().Flags&net.FlagUp == 0 {
 		t.Error("not up")
 	}
@@ -66,7 +66,7 @@ func TestUplinkARP(t *testing.T) {
 	addVeth(t, "eth7", "eth7peer")
 	addVeth(t, "eth8", "eth8peer")
 	before := look(byName(t, "eth7"))
-	must(t, l.EnsureGateway(ctx, with("eth7", "absent", "eth8")))
+	must(t, ensure(l, ctx, with("eth7", "absent", "eth8")))
 	lent := lookAll(t)
 	for name, arp := range map[string]bool{"eth7": false, "eth8": false, "eth7peer": true, "br9": true} {
 		if got := look(byName(t, name)).ARP; got != arp {
@@ -74,7 +74,7 @@ func TestUplinkARP(t *testing.T) {
 		}
 	}
 	must(t, netlink.LinkSetARPOn(byName(t, "eth7")))
-	must(t, l.EnsureGateway(ctx, with("eth7", "absent", "eth8")))
+	must(t, ensure(l, ctx, with("eth7", "absent", "eth8")))
 	if diff := cmp.Diff(lent, lookAll(t)); diff != "" {
 		t.Error("not repaired:", diff)
 	}

@@ -8,22 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 	"dovesnap/spec"
 )
 
-// maxBackoff is how many milliseconds vswitchd waits at most between two
-// attempts to reach a controller; its default of 8 s is long for a controller
-// that was only restarted.
-const maxBackoff = 2000
-
-// EnsureBridge makes the network's bridge, with its own port, its uplinks and
-// its controllers, exist as the spec says. A bridge is born complete, in one
-// transaction: it's never for a moment a learning switch that should have been
-// secure. userspace selects the datapath.
+// EnsureBridge makes the network's bridge, with its own port and its uplinks,
+// exist as the spec says. A bridge is born with its datapath, its id and its
+// fail_mode, in one transaction: one that shall have controllers is never for a
+// moment a learning switch, and passes nothing until EnsureControllers. userspace
+// selects the datapath.
 func (s *Switch) EnsureBridge(ctx context.Context, n spec.Network, userspace bool) error {
 	ses, err := s.current()
 	if err == nil {
@@ -41,7 +36,7 @@ func (ses *session) ensureBridge(ctx context.Context, n spec.Network, userspace 
 		return err
 	}
 	old, err := ses.one(ctx, selectOp(tableBridge, where("name", n.Bridge),
-		"_uuid", "datapath_type", "fail_mode", "other_config", "external_ids", "controller"))
+		"_uuid", "datapath_type", "fail_mode", "other_config", "external_ids"))
 	if err != nil {
 		return err
 	}
@@ -141,7 +136,7 @@ func (t *txn) createBridge(n spec.Network, want bridgeColumns) {
 	t.insert(tableBridge, "bridge", ovsdb.Row{
 		"name": n.Bridge, "datapath_type": want.datapathType, "fail_mode": want.failMode,
 		"other_config": asMap(want.otherConfig), "external_ids": asMap(want.externalIDs),
-		"ports": references(ports...), "controller": references(t.insertControllers(n)...),
+		"ports": references(ports...),
 	})
 	t.mutate(tableRoot, t.ses.root, "bridges", ovsdb.MutateOperationInsert, references("bridge"))
 }
@@ -166,15 +161,6 @@ func (t *txn) insertUplink(n spec.Network, i int, u spec.Uplink) string {
 		"external_ids": asMap(map[string]string{keyVersion: spec.Version, keyNetwork: string(n.ID), keyUplink: u.Name})})
 }
 
-func (t *txn) insertControllers(n spec.Network) []string {
-	var names []string
-	for i, target := range n.Controllers {
-		names = append(names, t.insert(tableController, fmt.Sprintf("controller_%d", i), ovsdb.Row{
-			"target": string(target), "connection_mode": "out-of-band", "max_backoff": maxBackoff}))
-	}
-	return names
-}
-
 // repairBridge adds what differs from the spec to the transaction; nothing, as
 // a rule.
 func (t *txn) repairBridge(ctx context.Context, n spec.Network, old row, want bridgeColumns) error {
@@ -187,13 +173,6 @@ func (t *txn) repairBridge(ctx context.Context, n spec.Network, old row, want br
 	}
 	setMap(change, "other_config", old.dict("other_config"), want.otherConfig)
 	setMap(change, "external_ids", old.dict("external_ids"), want.externalIDs)
-	same, err := t.ses.sameControllers(ctx, n, old.uuids("controller"))
-	if err != nil {
-		return err
-	}
-	if !same {
-		change["controller"] = references(t.insertControllers(n)...)
-	}
 	if len(change) > 0 {
 		t.update(tableBridge, old.uuid(), change)
 	}
@@ -220,22 +199,6 @@ func setMap(change ovsdb.Row, column string, old, want map[string]string) {
 			return
 		}
 	}
-}
-
-func (ses *session) sameControllers(ctx context.Context, n spec.Network, uuids []string) (bool, error) {
-	if len(uuids) != len(n.Controllers) {
-		return false, nil
-	}
-	for _, id := range uuids {
-		c, err := ses.one(ctx, selectOp(tableController, byUUID(id), "target"))
-		if err != nil {
-			return false, err
-		}
-		if c == nil || !slices.Contains(n.Controllers, spec.Controller(c.text("target"))) {
-			return false, nil
-		}
-	}
-	return true, nil
 }
 
 // DeleteBridge removes a network's bridge and with it all its ports; an absent

@@ -26,12 +26,18 @@ func TestBridgeIsBornComplete(t *testing.T) {
 	s, ctx := d.connect(), within(t, 20*time.Second)
 	n := network(1)
 	n.Uplinks = []spec.Uplink{{Name: "nic0", OFPort: 40}, {Name: "nic1"}}
-	for range 2 { // the second time changes nothing
+	for i := range 2 { // the second time changes nothing
 		before := d.vsctl("get", "Open_vSwitch", ".", "next_cfg")
 		if err := s.EnsureBridge(ctx, n, true); err != nil {
 			t.Fatal(err)
 		}
-		if after := d.vsctl("get", "Open_vSwitch", ".", "next_cfg"); before != "0" && after != before {
+		if got := d.vsctl("get-controller", n.Bridge); i == 0 && got != "" {
+			t.Errorf("born with controllers: %s", got)
+		}
+		if err := s.EnsureControllers(ctx, n, false); err != nil {
+			t.Fatal(err)
+		}
+		if after := d.vsctl("get", "Open_vSwitch", ".", "next_cfg"); i > 0 && after != before {
 			t.Errorf("next_cfg went from %s to %s though nothing differed", before, after)
 		}
 	}
@@ -91,6 +97,9 @@ func TestDriftIsRepaired(t *testing.T) {
 	if err := s.EnsureBridge(ctx, n, true); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.EnsureControllers(ctx, n, false); err != nil {
+		t.Fatal(err)
+	}
 	if got := d.vsctl("get-controller", n.Bridge); !strings.Contains(got, "6653") {
 		t.Errorf("controllers: %q", got)
 	}
@@ -99,6 +108,31 @@ func TestDriftIsRepaired(t *testing.T) {
 	}
 	if got := d.vsctl("get", "Bridge", n.Bridge, "other_config"); !strings.Contains(got, "other=kept") || !strings.Contains(got, "datapath-id=") {
 		t.Errorf("other_config: %s", got)
+	}
+}
+
+func TestControllersAnew(t *testing.T) {
+	d := startOVS(t)
+	s, ctx, n := d.connect(), within(t, 20*time.Second), network(1)
+	if err := s.EnsureControllers(ctx, n, false); err == nil {
+		t.Error("controllers of a bridge that is missing")
+	}
+	if err := s.EnsureBridge(ctx, n, true); err != nil {
+		t.Fatal(err)
+	}
+	rows := func() string { return d.vsctl("get", "Bridge", n.Bridge, "controller") }
+	var seen []string
+	for _, anew := range []bool{true, false, true} {
+		if err := s.EnsureControllers(ctx, n, anew); err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, rows())
+	}
+	if seen[0] == "[]" || seen[1] != seen[0] || seen[2] == seen[1] {
+		t.Errorf("controllers: %q", seen)
+	}
+	if got := d.vsctl("get-controller", n.Bridge); got != "tcp:127.0.0.1:6653\ntcp:127.0.0.1:6654" {
+		t.Errorf("controllers:\n%s", got)
 	}
 }
 
@@ -145,7 +179,7 @@ func TestPorts(t *testing.T) {
 		t.Errorf("ports: %q", got)
 	}
 	views, err := s.Views(ctx)
-	if err != nil || len(views[n.ID].Ports) < 3 || views[n.ID].DPID != "0000000000000001" || len(views[n.ID].Controllers) != 2 {
+	if err != nil || len(views[n.ID].Ports) < 3 || views[n.ID].DPID != "0000000000000001" || len(views[n.ID].Controllers) != 0 {
 		t.Errorf("views: %+v, %v", views, err)
 	}
 }

@@ -31,13 +31,24 @@ import (
 	"dovesnap/spec"
 )
 
-// Switch applies networks and endpoints to Open vSwitch and remembers them.
-type Switch interface {
-	Load(context.Context) (spec.State, error)
+// Bridges applies networks to Open vSwitch.
+type Bridges interface {
 	EnsureBridge(ctx context.Context, n spec.Network, userspace bool) error
+	EnsureControllers(ctx context.Context, n spec.Network, anew bool) error
 	DeleteBridge(context.Context, spec.NetworkID) error
+}
+
+// Ports applies endpoints to Open vSwitch.
+type Ports interface {
 	EnsurePort(context.Context, spec.Network, spec.Endpoint) (spec.OFPort, error)
 	DeletePort(context.Context, spec.EndpointID) error
+}
+
+// Switch is both, and remembers them.
+type Switch interface {
+	Bridges
+	Ports
+	Load(context.Context) (spec.State, error)
 }
 
 // Veths applies endpoints to the kernel's interfaces.
@@ -51,7 +62,7 @@ type Veths interface {
 // those that become its ports.
 type Gateways interface {
 	CheckNetwork(context.Context, spec.Network) error // the bridge's name is free, its uplinks may be used
-	EnsureGateway(context.Context, spec.Network) error
+	EnsureGateway(context.Context, spec.Network) (raised bool, err error)
 	ReleaseNetwork(context.Context, spec.Network) error // gives uplinks back as they were
 }
 

@@ -123,8 +123,12 @@ func (h *host) Endpoints(ctx context.Context) ([]link.Found, error) {
 	return out, ctx.Err()
 }
 
-func (h *host) EnsureGateway(ctx context.Context, n spec.Network) error {
-	return h.step(ctx, "gateway %s", n.Bridge)
+func (h *host) EnsureGateway(ctx context.Context, n spec.Network) (bool, error) {
+	return false, h.step(ctx, "gateway %s", n.Bridge)
+}
+
+func (h *host) EnsureControllers(ctx context.Context, n spec.Network, _ bool) error {
+	return h.step(ctx, "controllers %s", n.Bridge)
 }
 
 func (h *host) ReleaseNetwork(ctx context.Context, n spec.Network) error {

@@ -59,7 +59,12 @@ func (e *Engine) applyNetwork(ctx context.Context, n spec.Network) error {
 	if err := e.sw.EnsureBridge(ctx, n, userspace); err != nil {
 		return err
 	}
-	return e.links.EnsureGateway(ctx, n)
+	raised, err := e.links.EnsureGateway(ctx, n)
+	if err != nil {
+		return err
+	}
+	// Last, when every port that a controller will ask for is up.
+	return e.sw.EnsureControllers(ctx, n, raised)
 }
 
 // DeleteNetwork removes a network; an unknown one is fine. Docker removes an
