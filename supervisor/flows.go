@@ -77,6 +77,9 @@ func (f *flowStore) save(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(bridges) == 0 {
+		return os.RemoveAll(f.cfg.flowsDir())
+	}
 	if err := os.MkdirAll(f.cfg.flowsDir(), 0o700); err != nil {
 		return err
 	}
