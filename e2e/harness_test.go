@@ -79,10 +79,13 @@ func showLogs(t testing.TB, dir string) {
 	}
 }
 
-// eachSuite runs test once per suite, as a subtest of its name.
+// eachSuite runs test once per suite, as a parallel subtest of its name.
 func eachSuite(t *testing.T, test func(t *testing.T, h *testHost)) {
 	for _, suite := range host.Suites {
-		t.Run(suite, func(t *testing.T) { test(t, newHost(t, suite)) })
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel() // hosts do not know of each other, and much is waiting
+			test(t, newHost(t, suite))
+		})
 	}
 }
 

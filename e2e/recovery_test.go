@@ -217,7 +217,7 @@ func TestAttach(t *testing.T) {
 		s.dovesnap = h.dovesnap(quick...)
 		s.works()
 		s.ends()
-		s.stop(s.faucet.Process)
+		s.kill(s.faucet.Process)
 		s.stop(s.dovesnap)
 		h.run(host.Program, "cleanup")
 		h.nothingLeftSince(pristine)

@@ -78,6 +78,7 @@ func TestRefusedStart(t *testing.T) {
 		{"unreadable", func(h *testHost) { h.run("mkdir", "-p", "/etc/dovesnap/dovesnap.yaml") }, "dovesnap.yaml"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			h := newHost(t, host.Suites[0])
 			if err := h.Install(must[string](t)(binary()), host.Program); err != nil {
 				t.Fatal(err)

@@ -6,8 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
 
 // Program is where the binary under test is in a host.
@@ -38,21 +44,71 @@ func Build(ctx context.Context, module string, race bool, args ...string) error 
 }
 
 // StartDovesnap starts "dovesnap run" with further flags, from the machine's
-// file binary, and returns when both of its sockets accept connections.
+// file binary, and returns when it has told the service manager that it is
+// ready and both of its sockets accept connections.
 func (h *Host) StartDovesnap(ctx context.Context, binary string, flags ...string) (*Process, error) {
 	if err := h.Install(binary, Program); err != nil {
 		return nil, err
 	}
-	p, err := h.Start("dovesnap", append([]string{Program, "run"}, flags...)...)
+	manager, address, err := h.serviceManager()
 	if err != nil {
 		return nil, err
 	}
-	err = Await(ctx, "dovesnap's sockets", func() error {
-		errs := []error{p.ended()}
-		for _, socket := range PluginSockets {
-			errs = append(errs, h.Listening(socket))
+	cmd := Command(append([]string{Program, "run"}, flags...))
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+address)
+	p, err := h.startProcess("dovesnap", cmd, h.inside())
+	if err != nil {
+		return nil, errors.Join(err, manager.Close())
+	}
+	ready := make(chan struct{})
+	go func() {
+		<-p.done
+		_ = manager.Close()
+	}()
+	go listen(manager, ready)
+	select {
+	case <-ready:
+	case <-p.done:
+		return nil, p.ended()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("cannot wait for dovesnap to be ready: %w", ctx.Err())
+	}
+	for _, socket := range PluginSockets {
+		if err := h.Listening(socket); err != nil {
+			return nil, err
 		}
-		return errors.Join(errs...)
+	}
+	return p, nil
+}
+
+var managers atomic.Int64
+
+// serviceManager opens a socket for one daemon's sd_notify(3), with an abstract
+// address: those belong to the network namespace and leave no file.
+func (h *Host) serviceManager() (conn *net.UnixConn, address string, err error) {
+	address = fmt.Sprintf("@service-manager-%d", managers.Add(1))
+	err = onThread(func() error {
+		if err := enter(h.pidfd, unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
+		return err
 	})
-	return p, err
+	return conn, address, err
+}
+
+// listen reads what a daemon says until the socket is closed (a full one would
+// block it), and closes ready when it says so.
+func listen(manager *net.UnixConn, ready chan<- struct{}) {
+	message := make([]byte, 4096)
+	for said := false; ; {
+		n, err := manager.Read(message)
+		if err != nil {
+			return
+		}
+		if !said && slices.Contains(strings.Split(string(message[:n]), "\n"), "READY=1") {
+			said = true
+			close(ready)
+		}
+	}
 }

@@ -98,6 +98,17 @@ func TestSnapshotLines(t *testing.T) {
 	}
 }
 
+func TestSnapshotDropsEmptyTables(t *testing.T) {
+	const saved = "*raw\n:PREROUTING ACCEPT [1:2]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n" +
+		"*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\nCOMMIT\n*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -j ACCEPT\nCOMMIT\n*mangle\n:OWN - [0:0]\nCOMMIT\n"
+	var text strings.Builder
+	section(&text, probe{title: "iptables", line: firewall}, saved)
+	const want = "== iptables\n*filter\n:INPUT ACCEPT\n:FORWARD DROP\nCOMMIT\n*nat\n:OUTPUT ACCEPT\n-A OUTPUT -j ACCEPT\nCOMMIT\n*mangle\n:OWN -\nCOMMIT\n"
+	if diff := cmp.Diff(want, text.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestPackagesPerSuite(t *testing.T) {
 	for _, suite := range Suites {
 		list := fmt.Sprint(packages(suite))

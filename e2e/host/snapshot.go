@@ -131,7 +131,32 @@ func section(text *strings.Builder, p probe, out string) {
 	if p.sort {
 		slices.Sort(lines)
 	}
+	if strings.Contains(p.title, "iptables") {
+		lines = slices.DeleteFunc(lines, emptyTable(lines))
+	}
 	fmt.Fprintf(text, "== %s\n%s\n", p.title, strings.Join(lines, "\n"))
+}
+
+// emptyTable tells, for each line of a saved firewall in turn, whether it is of
+// a table as the kernel makes it on the first look: nothing but its own chains,
+// which accept all.
+func emptyTable(lines []string) func(string) bool {
+	used, table := map[string]bool{}, ""
+	for _, line := range lines {
+		switch {
+		case strings.HasPrefix(line, "*"):
+			table = line
+		case line != "COMMIT" && !(strings.HasPrefix(line, ":") && strings.HasSuffix(line, " ACCEPT")):
+			used[table] = true
+		}
+	}
+	table = ""
+	return func(line string) bool {
+		if strings.HasPrefix(line, "*") {
+			table = line
+		}
+		return !used[table]
+	}
 }
 
 func (h *Host) files() ([]string, error) {
@@ -144,6 +169,11 @@ func (h *Host) files() ([]string, error) {
 				}
 				if slices.ContainsFunc(ignored, func(i string) bool { return strings.HasPrefix(path, i) }) {
 					return fs.SkipDir
+				}
+				// Made when it is first needed; a file in it, or its parent alone
+				// after a cleanup, would show.
+				if path == "/run/dovesnap/flows" {
+					return nil
 				}
 				names = append(names, unixctl.ReplaceAllString(path, ".PID.ctl"))
 				return nil
