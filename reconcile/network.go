@@ -21,6 +21,9 @@ func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) error {
 			}
 			return e.applyNetwork(ctx, n)
 		}
+		if err := e.links.CheckNetwork(ctx, n); err != nil {
+			return err
+		}
 		if err := e.addNetwork(ctx, n, e.fw.EnsureForwarding); err != nil {
 			return err
 		}
@@ -30,13 +33,11 @@ func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) error {
 	})
 }
 
-// addNetwork checks a new network against the others and the host, applies it,
-// and takes all of it back when a step fails.
+// addNetwork checks a new network against the others, applies it, and takes all
+// of it back when a step fails. It's for restored networks too, whose bridge's
+// link may be there still.
 func (e *Engine) addNetwork(ctx context.Context, n spec.Network, last func(context.Context, []spec.Network) error) error {
 	if err := e.State().Admit(n, e.networkName); err != nil {
-		return err
-	}
-	if err := e.links.CheckNetwork(ctx, n); err != nil {
 		return err
 	}
 	e.change(func(s spec.State) { s.Networks[n.ID] = n })
