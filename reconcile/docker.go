@@ -110,32 +110,32 @@ func (e *Engine) adopt(ctx context.Context, id spec.NetworkID, d DockerNetwork, 
 	if e.docker.fresh(string(id), v) {
 		return
 	}
-	n, ok := e.network(id)
-	if !ok {
-		var err error
-		if n, err = spec.ParseNetwork(d.Request); err == nil {
-			err = e.addNetwork(ctx, n, nil)
-		}
-		e.report(SubjectNetwork(id), err)
-		if err != nil {
-			return
-		}
-		e.log.Info("network restored from Docker", "network", id.Short(), "bridge", n.Bridge)
-	}
 	var missing []spec.EndpointRequest
 	for eid, ep := range d.Endpoints {
 		if _, ok := e.endpoint(eid); !ok && !e.docker.fresh(string(eid), v) {
 			missing = append(missing, ep.Request)
 		}
 	}
-	if len(missing) > 0 {
+	if n, ok := e.network(id); ok {
 		e.adoptEndpoints(ctx, n, missing)
+		return
+	}
+	n, err := spec.ParseNetwork(d.Request)
+	if err == nil {
+		err = e.addNetwork(ctx, n, func() error { e.adoptEndpoints(ctx, n, missing); return nil })
+	}
+	e.report(SubjectNetwork(id), err)
+	if err == nil {
+		e.log.Info("network restored from Docker", "network", id.Short(), "bridge", n.Bridge)
 	}
 }
 
 // adoptEndpoints restores endpoints whose links still exist. The link's alias
 // tells the OF port that Faucet's rules know the container by.
 func (e *Engine) adoptEndpoints(ctx context.Context, n spec.Network, requests []spec.EndpointRequest) {
+	if len(requests) == 0 {
+		return
+	}
 	found, err := e.links.Endpoints(ctx)
 	if err != nil {
 		e.report("links", err)

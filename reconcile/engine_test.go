@@ -332,3 +332,30 @@ func TestRandomWalk(t *testing.T) {
 		})
 	}
 }
+
+// A port that comes up during a controller's handshake is missed by it: when a
+// bridge has to be made again, its ports come before its controllers.
+func TestControllersComeLast(t *testing.T) {
+	h, e, _ := withNetworkAndEndpoint(t)
+	for name, restore := range map[string]func() error{
+		"pass": func() error {
+			return e.do(within(t), func(ctx context.Context) error { e.pass(ctx); return nil })
+		},
+		"Docker": func() error {
+			v := viewOf(e.State(), h)
+			e = run(t, h, "boot")
+			v.Taken = time.Now()
+			return e.See(within(t), v)
+		},
+	} {
+		h.bridges, h.ports, h.log = map[spec.NetworkID]spec.Network{}, map[spec.EndpointID]spec.Endpoint{}, nil
+		h.held[endpoint(1, 1).ID] = true
+		if err := restore(); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(h.log, "\n")
+		if port, last := strings.Index(text, "port "), strings.Index(text, "controllers "); port < 0 || last < port {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}

@@ -19,12 +19,18 @@ func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) error {
 			if !reflect.DeepEqual(old, n) {
 				return fmt.Errorf("cannot create network %q: it exists with other options", n.ID.Short())
 			}
-			return e.applyNetwork(ctx, n)
+			return e.applyNetwork(ctx, n, func() error { return nil })
 		}
 		if err := e.links.CheckNetwork(ctx, n); err != nil {
 			return err
 		}
-		if err := e.addNetwork(ctx, n, e.fw.EnsureForwarding); err != nil {
+		err := e.addNetwork(ctx, n, func() error {
+			if !n.Routed() {
+				return nil
+			}
+			return e.fw.EnsureForwarding(ctx, e.State().SortedNetworks())
+		})
+		if err != nil {
 			return err
 		}
 		e.docker.touch(string(n.ID))
@@ -36,26 +42,27 @@ func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) error {
 // addNetwork checks a new network against the others, applies it, and takes all
 // of it back when a step fails. It's for restored networks too, whose bridge's
 // link may be there still.
-func (e *Engine) addNetwork(ctx context.Context, n spec.Network, last func(context.Context, []spec.Network) error) error {
+func (e *Engine) addNetwork(ctx context.Context, n spec.Network, ports func() error) error {
 	if err := e.State().Admit(n, e.networkName); err != nil {
 		return err
 	}
 	e.change(func(s spec.State) { s.Networks[n.ID] = n })
-	err := e.applyNetwork(ctx, n)
-	if err == nil {
-		err = e.applyFirewall(ctx)
-	}
-	if err == nil && n.Routed() && last != nil {
-		err = last(ctx, e.State().SortedNetworks())
-	}
+	err := e.applyNetwork(ctx, n, func() error {
+		if err := e.applyFirewall(ctx); err != nil {
+			return err
+		}
+		return ports()
+	})
 	if err != nil {
 		e.undo(ctx, func(ctx context.Context) error { return e.dropNetwork(ctx, n.ID) })
 	}
 	return err
 }
 
-// applyNetwork makes a network's bridge and gateway as the spec says.
-func (e *Engine) applyNetwork(ctx context.Context, n spec.Network) error {
+// applyNetwork makes a network's bridge and gateway as the spec says, has ports
+// see to what belongs to the bridge, and gives it its controllers last: Faucet
+// misses ports that come up in the middle of its handshake.
+func (e *Engine) applyNetwork(ctx context.Context, n spec.Network, ports func() error) error {
 	userspace, _ := e.cfg.Datapath(ctx, n)
 	if err := e.sw.EnsureBridge(ctx, n, userspace); err != nil {
 		return err
@@ -64,7 +71,9 @@ func (e *Engine) applyNetwork(ctx context.Context, n spec.Network) error {
 	if err != nil {
 		return err
 	}
-	// Last, when every port that a controller will ask for is up.
+	if err := ports(); err != nil {
+		return err
+	}
 	return e.sw.EnsureControllers(ctx, n, raised)
 }
 

@@ -30,14 +30,12 @@ func (e *Engine) pass(ctx context.Context) {
 		present[f.Alias.Endpoint] = f
 	}
 	for _, n := range nets {
-		err := e.applyNetwork(ctx, n)
-		e.report(SubjectNetwork(n.ID), err)
-		if err != nil {
-			continue
-		}
-		for _, ep := range state.EndpointsOf(n.ID) {
-			e.report(SubjectEndpoint(ep.ID), e.repair(ctx, n, ep, present))
-		}
+		e.report(SubjectNetwork(n.ID), e.applyNetwork(ctx, n, func() error {
+			for _, ep := range state.EndpointsOf(n.ID) {
+				e.report(SubjectEndpoint(ep.ID), e.repair(ctx, n, ep, present))
+			}
+			return nil
+		}))
 	}
 	e.report("packet filter", e.repairFirewall(ctx))
 	e.report("sweep", e.sweep(ctx, state, found))
