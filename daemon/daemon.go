@@ -75,7 +75,17 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	group, rest := errgroup.WithContext(rest)
 	group.Go(func() error { return p.sup.Run(rest) })
-	group.Go(func() error { return p.sw.Run(rest) })
+	group.Go(func() error {
+		// The engine begins once the database is connected, which may have been up
+		// all the time: by then it must be known which datapath bridges are to have,
+		// or it would give them another and so take their traffic down.
+		select {
+		case <-p.sup.Decided():
+			return p.sw.Run(rest)
+		case <-rest.Done():
+			return nil
+		}
+	})
 	group.Go(func() error { return p.engine.Run(rest) })
 	group.Go(func() error { return p.watcher.Run(rest) })
 	group.Go(func() error { return status.Serve(rest, statusListener, p.status, log) })

@@ -510,6 +510,10 @@ func TestAttach(t *testing.T) {
 	}
 
 	r := start(t, quick()) // auto
+	<-r.Decided()
+	if st := r.Status(); st.Mode != Attached || st.Datapath == "" {
+		t.Errorf("decided, and the status is %+v", st)
+	}
 	r.awaitReady()
 	if st := r.Status(); st.Mode != Attached || st.UserspaceTSO || r.pid(ovsdbServer) != db[0] || r.pid(ovsVswitchd) != vs[0] {
 		t.Errorf("status %+v", st)

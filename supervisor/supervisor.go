@@ -34,6 +34,7 @@ type Supervisor struct {
 	cfg     Config
 	log     *slog.Logger
 	first   sync.Once
+	decided chan struct{}
 	ready   chan struct{}
 	changed chan struct{}
 
@@ -48,13 +49,17 @@ func New(cfg Config, log *slog.Logger) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{cfg: cfg, log: log, ready: make(chan struct{}), changed: make(chan struct{}, 1)}
+	s := &Supervisor{cfg: cfg, log: log, decided: make(chan struct{}), ready: make(chan struct{}), changed: make(chan struct{}, 1)}
 	s.status.Endpoint = s.Endpoint()
 	return s, nil
 }
 
 // Endpoint is the OVSDB address, in OVSDB's own notation.
 func (s *Supervisor) Endpoint() string { return "unix:" + s.cfg.socket() }
+
+// Decided is closed when Run knows whose Open vSwitch this is and which datapath
+// the kernel offers. Until then Status says neither, and must not be acted on.
+func (s *Supervisor) Decided() <-chan struct{} { return s.decided }
 
 // Ready is closed when both daemons first answer.
 func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
@@ -90,6 +95,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.log.Info("attached to an Open vSwitch that dovesnap does not run", "endpoint", s.Endpoint())
 		runners = append(runners, s.attach)
 	}
+	close(s.decided)
 	var wg sync.WaitGroup
 	for _, run := range runners {
 		wg.Add(1)
