@@ -94,6 +94,10 @@ type Config struct {
 
 const (
 	passTimeout = 60 * time.Second // of a full pass
+	// itemTimeout is how long a pass waits for one network or endpoint. What
+	// takes longer waits for vswitchd, and so would all that follows: the pass
+	// ends there, and the next one comes.
+	itemTimeout = 5 * time.Second
 	undoTimeout = 10 * time.Second // of taking back a change that failed
 )
 
@@ -108,7 +112,8 @@ type Engine struct {
 	ready chan struct{} // closed when the stored State has been read
 
 	docker       dockerMemory // the loop's own, as is the next
-	rulesWritten bool         // the packet filter's rules are those of the State
+	itemTimeout  time.Duration
+	rulesWritten bool // the packet filter's rules are those of the State
 
 	busySince atomic.Pointer[time.Time] // when the loop began what it does; nil: it waits
 
@@ -128,7 +133,8 @@ type op struct {
 // New returns an Engine that does nothing until Run.
 func New(sw Switch, links Links, fw Firewall, cfg Config, log *slog.Logger) *Engine {
 	return &Engine{sw: sw, links: links, fw: fw, cfg: cfg, log: log,
-		ops: make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
+		itemTimeout: itemTimeout,
+		ops:         make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
 		state: spec.NewState(), problems: map[string]string{}}
 }
 

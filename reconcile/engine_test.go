@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -357,5 +358,51 @@ func TestControllersComeLast(t *testing.T) {
 		if port, last := strings.Index(text, "port "), strings.Index(text, "controllers "); port < 0 || last < port {
 			t.Errorf("%s:\n%s", name, text)
 		}
+	}
+}
+
+// Docker's calls do not wait for the end of a long pass.
+func TestPassGivesWay(t *testing.T) {
+	e, ctx := run(t, newHost(), "boot"), within(t)
+	err := e.do(ctx, func(ctx context.Context) error {
+		done := make(chan error, 1)
+		go func() { done <- e.CreateNetwork(ctx, natNetwork(1)) }()
+		for {
+			e.breathe()
+			select {
+			case err := <-done:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			default:
+				runtime.Gosched()
+			}
+		}
+	})
+	if err != nil || len(e.State().Networks) != 1 {
+		t.Errorf("%v, %+v", err, e.State())
+	}
+}
+
+// With vswitchd hanging, a pass ends at the first port it waits for in vain.
+func TestPassEndsWhenSwitchHangs(t *testing.T) {
+	h := newHost()
+	e, ctx := run(t, h, "boot"), within(t)
+	if err := e.CreateNetwork(ctx, natNetwork(1)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		if _, err := e.CreateEndpoint(ctx, endpoint(1, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := e.do(ctx, func(ctx context.Context) error {
+		h.hang, h.log, e.itemTimeout = true, nil, time.Millisecond
+		e.pass(ctx)
+		h.hang = false
+		return nil
+	})
+	if err != nil || strings.Count(strings.Join(h.log, "\n"), "port ") != 1 || len(e.Problems()) != 1 {
+		t.Errorf("%v; problems %v; steps %q", err, e.Problems(), h.log)
 	}
 }

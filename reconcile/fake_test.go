@@ -26,6 +26,7 @@ type host struct {
 	taken   map[spec.OFPort]bool // numbers of foreign ports
 	uplinks map[string]string    // NIC → why it is refused
 
+	hang   bool // ports are never applied
 	failAt int // 0: never; else the n-th step from now fails
 	steps  int
 	log    []string
@@ -83,6 +84,10 @@ func (h *host) EnsurePort(ctx context.Context, n spec.Network, e spec.Endpoint) 
 	}
 	if err := h.step(ctx, "port %s as %d", e.ID.Short(), e.OFPort); err != nil {
 		return 0, err
+	}
+	if h.hang {
+		<-ctx.Done()
+		return 0, ctx.Err()
 	}
 	h.ports[e.ID] = e
 	for h.taken[e.OFPort] {

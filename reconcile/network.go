@@ -63,11 +63,7 @@ func (e *Engine) addNetwork(ctx context.Context, n spec.Network, ports func() er
 // see to what belongs to the bridge, and gives it its controllers last: Faucet
 // misses ports that come up in the middle of its handshake.
 func (e *Engine) applyNetwork(ctx context.Context, n spec.Network, ports func() error) error {
-	userspace, _ := e.cfg.Datapath(ctx, n)
-	if err := e.sw.EnsureBridge(ctx, n, userspace); err != nil {
-		return err
-	}
-	raised, err := e.links.EnsureGateway(ctx, n)
+	raised, err := e.applyBridge(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -75,6 +71,15 @@ func (e *Engine) applyNetwork(ctx context.Context, n spec.Network, ports func() 
 		return err
 	}
 	return e.sw.EnsureControllers(ctx, n, raised)
+}
+
+// applyBridge makes the bridge and the gateway; raised as EnsureGateway has it.
+func (e *Engine) applyBridge(ctx context.Context, n spec.Network) (raised bool, err error) {
+	userspace, _ := e.cfg.Datapath(ctx, n)
+	if err := e.sw.EnsureBridge(ctx, n, userspace); err != nil {
+		return false, err
+	}
+	return e.links.EnsureGateway(ctx, n)
 }
 
 // DeleteNetwork removes a network; an unknown one is fine. Docker removes an

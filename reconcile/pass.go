@@ -16,29 +16,79 @@ var errNoLink = errors.New("its link is gone; it is removed once Docker confirms
 
 // pass makes the host equal to the State: removes what died with an earlier
 // boot, repairs each network and endpoint on its own, sweeps what is ours and
-// not in the State. One failure does not keep it from the rest.
+// not in the State. One failure does not keep it from the rest. Mutations that
+// came in meanwhile have their turn between the items.
 func (e *Engine) pass(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	e.dropEarlierBoots(ctx)
 	state := e.State()
-	nets := state.SortedNetworks()
 	found, err := e.links.Endpoints(ctx)
 	e.report("links", err)
 	present := map[spec.EndpointID]link.Found{}
 	for _, f := range found {
 		present[f.Alias.Endpoint] = f
 	}
-	for _, n := range nets {
-		e.report(SubjectNetwork(n.ID), e.applyNetwork(ctx, n, func() error {
-			for _, ep := range state.EndpointsOf(n.ID) {
-				e.report(SubjectEndpoint(ep.ID), e.repair(ctx, n, ep, present))
-			}
-			return nil
-		}))
-	}
 	e.report("packet filter", e.repairFirewall(ctx))
-	e.report("sweep", e.sweep(ctx, state, found))
+	for _, n := range state.SortedNetworks() {
+		if !e.repairNetwork(ctx, n, state.EndpointsOf(n.ID), present) {
+			return
+		}
+	}
+	e.report("sweep", e.sweep(ctx, found))
+}
+
+// repairNetwork repairs a network and its endpoints; false when it ran out of
+// time.
+func (e *Engine) repairNetwork(ctx context.Context, n spec.Network, endpoints []spec.Endpoint, present map[spec.EndpointID]link.Found) bool {
+	raised := false
+	inTime := e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) (err error) {
+		if _, ok := e.network(n.ID); ok { // else removed since the pass began
+			raised, err = e.applyBridge(ctx, n)
+		}
+		return err
+	})
+	if e.troubled(SubjectNetwork(n.ID)) {
+		return inTime
+	}
+	for _, ep := range endpoints {
+		if !inTime {
+			return false
+		}
+		e.breathe()
+		inTime = e.item(ctx, SubjectEndpoint(ep.ID), func(ctx context.Context) error {
+			if _, ok := e.endpoint(ep.ID); !ok {
+				return nil
+			}
+			return e.repair(ctx, n, ep, present)
+		})
+	}
+	if _, ok := e.network(n.ID); !ok || !inTime {
+		return inTime
+	}
+	return e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) error {
+		return e.sw.EnsureControllers(ctx, n, raised)
+	})
+}
+
+// item does one piece of a pass and reports on it; false when its time was up.
+func (e *Engine) item(ctx context.Context, subject string, work func(context.Context) error) bool {
+	ctx, cancel := context.WithTimeout(ctx, e.itemTimeout)
+	defer cancel()
+	e.report(subject, work(ctx))
+	return ctx.Err() == nil
+}
+
+// breathe gives mutations that wait their turn.
+func (e *Engine) breathe() {
+	for {
+		select {
+		case o := <-e.ops:
+			o.done <- e.guard(o)
+		default:
+			return
+		}
+	}
 }
 
 // dropEarlierBoots removes endpoints that were made before the host started:
@@ -85,11 +135,12 @@ func (e *Engine) applyFirewall(ctx context.Context) error {
 
 // sweep removes rows and links of ours that are not in the State: what a crash
 // left half-made, or what could not be removed when Docker asked.
-func (e *Engine) sweep(ctx context.Context, state spec.State, found []link.Found) error {
+func (e *Engine) sweep(ctx context.Context, found []link.Found) error {
 	stored, err := e.sw.Load(ctx)
 	if err != nil {
 		return err // a row that cannot be read must not count as absent
 	}
+	state := e.State()
 	var errs []error
 	for id := range stored.Endpoints {
 		if _, ok := state.Endpoints[id]; !ok {

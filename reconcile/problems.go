@@ -35,6 +35,12 @@ func (e *Engine) solved(subject string) {
 	}
 }
 
+func (e *Engine) troubled(subject string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.problems[subject] != ""
+}
+
 // Problems returns what is wrong now, by subject.
 func (e *Engine) Problems() map[string]string {
 	e.mu.Lock()
