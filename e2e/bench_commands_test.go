@@ -32,7 +32,7 @@ func (bn *bench) commands() {
 	create, drop := map[string]samples{}, map[string]samples{}
 	const networks = 5
 	turns(networks, func(_ int, c contender) {
-		args := strings.NewReplacer(c.network, "again", "172.2", "172.3", "dpid=0x1", "dpid=0x2").Replace(c.create)
+		args := strings.NewReplacer("172.2", "172.3", "dpid=0x1", "dpid=0x2").Replace(c.create)
 		add(create, c, took(func() { bn.docker(strings.Fields("network create again " + args)...) }))
 		bn.settle()
 		add(drop, c, took(func() { bn.docker("network", "rm", "again") }))

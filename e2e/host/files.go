@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,6 +55,10 @@ func (h *Host) Install(source, target string) error {
 		return err
 	}
 	defer from.Close()
+	// A process forked meanwhile would hold the file open for writing until it
+	// execs, and the program could not be started ("text file busy").
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	return h.Files(func() error {
 		// A new file beside it: a running program cannot be written to.
 		partial := target + ".partial"

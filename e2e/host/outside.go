@@ -31,6 +31,9 @@ const (
 	Uplink          = "uplink0" // the host's end
 )
 
+// uplinkMAC is the same at every boot, as a network card's is.
+const uplinkMAC = "02:00:5e:00:53:01"
+
 // outsideName is argv[0] of the process that is the outside, this binary again.
 const outsideName = "dovesnap-host-outside"
 
@@ -58,7 +61,7 @@ func (h *Host) connectOutside() error {
 		return fmt.Errorf("cannot start outside: %w", err)
 	}
 	for _, args := range []string{
-		"link add " + Uplink + " type veth peer name eth0 netns " + strings.TrimSpace(pid),
+		"link add " + Uplink + " address " + uplinkMAC + " type veth peer name eth0 netns " + strings.TrimSpace(pid),
 		"addr add " + HostAddress + "/30 dev " + Uplink,
 		"addr add " + HostAddress6 + "/64 nodad dev " + Uplink,
 		"link set " + Uplink + " up",

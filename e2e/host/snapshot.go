@@ -89,7 +89,7 @@ var (
 		"/run", "/tmp", "/etc/dovesnap", "/etc/openvswitch", "/etc/docker", "/usr/lib/docker",
 		"/var/lib/dovesnap", "/var/lib/openvswitch", "/var/log/dovesnap",
 	}
-	ignored = []string{"/run/docker/netns", "/run/docker/containerd", "/run/containerd", "/run/docker/runtime", "/run/docker/buildkit"}
+	ignored = []string{"/run/docker/netns", "/run/docker/libnetwork", "/run/docker/containerd", "/run/containerd", "/run/docker/runtime", "/run/docker/buildkit"}
 )
 
 // Snapshot returns, as text to compare, everything that a network driver could
