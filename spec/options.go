@@ -34,7 +34,7 @@ type Option struct {
 // Options is the table, in the order of the documentation.
 var Options = []Option{
 	{Name: "ovs.bridge.mode", Syntax: "`flat`, `nat` or `routed`", Default: "`flat`", set: setMode,
-		Help: "What connects the network to the outside. `flat`: nothing but the ports you add; the gateway is a router on that LAN. `nat`: the host is the gateway and masquerades what leaves the network. `routed`: the host is the gateway and routes without NAT."},
+		Help: "What connects the network to the outside. `flat`: nothing but the ports you add; the gateway is a router on that LAN, named by `--gateway` (Docker before 28 invents one if you don't). `nat`: the host is the gateway and masquerades what leaves the network. `routed`: the host is the gateway and routes without NAT."},
 	{Name: "ovs.bridge.controller", Syntax: "comma-separated list of `tcp:IP[:PORT]`, `ssl:IP[:PORT]`, `unix:FILE`, `ptcp:[PORT][:IP]`, `pssl:[PORT][:IP]`", Default: "the daemon's `controllers`; else none", set: setControllers,
 		Help: "The OpenFlow controllers. With one, the bridge forwards nothing that a controller did not allow (`fail_mode=secure`). Without one it is a plain learning switch."},
 	{Name: "ovs.bridge.dpid", Syntax: "`0x` and hexadecimal digits, or decimal", Default: "derived from the network's ID", set: setDPID,
