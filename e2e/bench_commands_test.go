@@ -25,9 +25,9 @@ func (bn *bench) commands() {
 		add(remove, c, took(func() { bn.docker("rm", "-f", "one") }))
 		bn.settle()
 	})
-	t := bn.report.table(fmt.Sprintf("commands, ms, medians of %d", rounds), append(columns, "goal")...)
-	t.compare("docker run -d", "%.0f", each(run, samples.median), "ratio 1.00")
-	t.compare("docker rm -f", "%.0f", each(remove, samples.median), "ratio 1.00")
+	t := bn.report.table(fmt.Sprintf("commands, ms: median and quartiles of %d", rounds), append(columns, "goal")...)
+	t.compare("docker run -d", run, quartiles, "no slower")
+	t.compare("docker rm -f", remove, quartiles, "no slower")
 
 	create, drop := map[string]samples{}, map[string]samples{}
 	const networks = 5
@@ -38,13 +38,14 @@ func (bn *bench) commands() {
 		add(drop, c, took(func() { bn.docker("network", "rm", "again") }))
 		bn.settle()
 	})
-	t.compare(fmt.Sprintf("docker network create (%d)", networks), "%.0f", each(create, samples.median), "")
-	t.compare(fmt.Sprintf("docker network rm (%d)", networks), "%.0f", each(drop, samples.median), "")
+	t.compare(fmt.Sprintf("docker network create (%d)", networks), create, quartiles, "")
+	t.compare(fmt.Sprintf("docker network rm (%d)", networks), drop, quartiles, "")
 
 	calls := bn.callsLogged(logged)
 	t = bn.report.table("of which in dovesnap, ms", "p50", "p99", "calls")
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		t.row(name, ms(calls[name].median()), ms(calls[name].quantile(0.99)), fmt.Sprint(len(calls[name])))
+		s := calls[name]
+		t.row(name, fmt.Sprintf("%.1f", s.median()), fmt.Sprintf("%.1f", s.quantile(0.99)), fmt.Sprint(len(s)))
 	}
 }
 
@@ -107,8 +108,8 @@ func (bn *bench) throughput() {
 		bn.kill(server)
 		bn.docker("rm", "-f", one, two)
 	})
-	t := bn.report.table(fmt.Sprintf("iperf3, Mbit/s, medians of %d", rounds), columns...)
-	t.compare("one TCP stream, "+seconds+" s", "%.0f", each(rate, samples.median), "")
+	t := bn.report.table(fmt.Sprintf("iperf3, Mbit/s: median and quartiles of %d", rounds), columns...)
+	t.compare("one TCP stream, "+seconds+" s", rate, quartiles, "")
 }
 
 // inNetworkOf returns the command that runs argv in a container's network, with

@@ -18,6 +18,7 @@ func (bn *bench) kills() {
 	for _, c := range contenders[1:] {
 		bn.container("one-"+c.network, c.network)
 		bn.container("two-"+c.network, c.network)
+		bn.reaches("one-"+c.network, "two-"+c.network)
 	}
 	for _, victim := range []struct {
 		name, goal string
@@ -62,19 +63,19 @@ func (bn *bench) pingDuring(interval time.Duration, do func()) map[string]trace 
 	var mu sync.Mutex
 	var pinging sync.WaitGroup
 	traces, over := map[string]trace{}, make(chan struct{})
-	begun := make(chan struct{}, len(contenders))
+	end := sync.OnceFunc(func() { close(over); pinging.Wait() })
+	defer end() // also when something fails
 	for _, c := range contenders[1:] {
 		address := bn.docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "two-"+c.network)
 		p := must[*pinger](bn.t)(bn.newPinger(bn.docker("inspect", "-f", "{{.NetworkSettings.SandboxKey}}", "one-"+c.network), address))
+		answered := make(chan struct{})
+		begun := sync.OnceFunc(func() { close(answered) })
 		pinging.Add(1)
 		go func() {
 			defer pinging.Done()
 			t := p.ping(interval, func(t trace) bool {
 				if !t.first().IsZero() {
-					select {
-					case begun <- struct{}{}:
-					default:
-					}
+					begun()
 				}
 				select {
 				case <-over:
@@ -87,15 +88,16 @@ func (bn *bench) pingDuring(interval time.Duration, do func()) map[string]trace 
 			defer mu.Unlock()
 			traces[c.network] = t
 		}()
-	}
-	for range contenders[1:] {
-		<-begun
+		select {
+		case <-answered:
+		case <-time.After(patience):
+			bn.t.Fatalf("%s: no ping was answered", c.network)
+		}
 	}
 	do()
 	bn.works()
 	bn.settle()
-	close(over)
-	pinging.Wait()
+	end()
 	return traces
 }
 

@@ -33,13 +33,14 @@ func (t *table) row(what string, cells ...string) {
 	t.lines = append(t.lines, append([]string{what}, cells...))
 }
 
-// compare adds a row of the contenders' figures, each beside its ratio to the
-// first's.
-func (t *table) compare(what, format string, figures map[string]float64, goal string) {
-	first := figures[contenders[0].network]
-	cells := []string{fmt.Sprintf(format, first)}
+// compare adds a row of the contenders' samples, and the ratio of each one's
+// median to the first's.
+func (t *table) compare(what string, of map[string]samples, show func(samples) string, goal string) {
+	first := of[contenders[0].network]
+	cells := []string{show(first)}
 	for _, c := range contenders[1:] {
-		cells = append(cells, fmt.Sprintf(format, figures[c.network]), ratio(figures[c.network], first))
+		s := of[c.network]
+		cells = append(cells, show(s), ratio(s, first))
 	}
 	t.row(what, append(cells, goal)...)
 }
@@ -78,18 +79,16 @@ func (s samples) quantile(q float64) float64 {
 
 func (s samples) median() float64 { return s.quantile(0.5) }
 
-// each applies a statistic to the samples of every contender.
-func each(of map[string]samples, statistic func(samples) float64) map[string]float64 {
-	out := map[string]float64{}
-	for name, s := range of {
-		out[name] = statistic(s)
-	}
-	return out
+// ratio is that of two medians.
+func ratio(of, to samples) string { return fmt.Sprintf("%.2f", of.median()/to.median()) }
+
+// quartiles shows the median and the middle half of the samples.
+func quartiles(s samples) string {
+	return fmt.Sprintf("%.0f (%.0f–%.0f)", s.median(), s.quantile(0.25), s.quantile(0.75))
 }
 
-func ratio(of, to float64) string { return fmt.Sprintf("%.2f", of/to) }
-
-func ms(v float64) string { return fmt.Sprintf("%.1f", v) }
+// most shows the median and the largest sample.
+func most(s samples) string { return fmt.Sprintf("%.1f (max %.1f)", s.median(), s.quantile(1)) }
 
 func TestQuantile(t *testing.T) {
 	s := samples{5, 1, 4, 2, 3}
