@@ -27,7 +27,7 @@ type host struct {
 	uplinks map[string]string    // NIC → why it is refused
 
 	hang   bool // ports are never applied
-	failAt int // 0: never; else the n-th step from now fails
+	failAt int  // 0: never; else the n-th step from now fails
 	steps  int
 	log    []string
 }
