@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -51,6 +53,9 @@ func Cleanup(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 
 // cleanSwitch deletes our bridges, with their ports, and names those of others.
 func cleanSwitch(ctx context.Context, cfg config.Config, log *slog.Logger) (foreign []string, err error) {
+	if absent(filepath.Join(cfg.OVS.DBDir, "conf.db")) && absent(filepath.Join(cfg.OVS.RunDir, "db.sock")) {
+		return nil, nil // neither a database nor anybody who serves one
+	}
 	ctx, cancel := context.WithTimeout(ctx, cleanupWithin)
 	defer cancel()
 	sup, err := supervisor.New(supervisorConfig(cfg), log)
@@ -79,10 +84,15 @@ func cleanSwitch(ctx context.Context, cfg config.Config, log *slog.Logger) (fore
 	errs := []error{err}
 	for id, n := range state.Networks {
 		log.Info("removing bridge", "network", id.Short(), "bridge", n.Bridge)
-		errs = append(errs, link.New(log).ReleaseNetwork(ctx, n), sw.DeleteBridge(ctx, id))
+		errs = append(errs, sw.DeleteBridge(ctx, id), link.New(log).ReleaseNetwork(ctx, n))
 	}
 	foreign, err = sw.Foreign(ctx)
 	return foreign, errors.Join(append(errs, err)...)
+}
+
+func absent(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // cleanLinks deletes our veth pairs, those in containers too.

@@ -6,13 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
+
+	"github.com/vishvananda/netlink"
 
 	"dovesnap/spec"
 )
 
 // CheckNetwork refuses a new network whose bridge has the name of an interface,
-// or whose uplinks cannot go into a bridge without cutting the host off or taking
+// whose subnets the host is on already, or whose uplinks cannot go into a bridge without cutting the host off or taking
 // them from somebody else. The error names everything that is wrong.
 //
 // Call it only for a network that OVSDB does not have yet: it refuses the
@@ -22,6 +25,9 @@ func (l *Links) CheckNetwork(ctx context.Context, n spec.Network) error {
 	var problems []string
 	if err := checkName(ctx, n.Bridge); err != nil {
 		problems = append(problems, fmt.Sprintf("cannot make bridge %q: %v", n.Bridge, err))
+	}
+	if err := checkSubnets(ctx, n); err != nil {
+		problems = append(problems, err.Error())
 	}
 	for _, u := range n.Uplinks {
 		if err := checkUplink(ctx, u.Name); err != nil {
@@ -46,4 +52,44 @@ func checkName(ctx context.Context, name string) error {
 		return err
 	}
 	return fmt.Errorf("the host has an interface of that name already (type %s)", link.Type())
+}
+
+// checkSubnets refuses a subnet that overlaps one of the host's own: the host
+// would have two ways to it, and lose one. A flat network gives it none.
+func checkSubnets(ctx context.Context, n spec.Network) error {
+	pools := gateways(n)
+	if len(pools) == 0 {
+		return nil
+	}
+	h, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	addrs, err := dump(ctx, func() ([]netlink.Addr, error) { return h.AddrList(nil, netlink.FAMILY_ALL) })
+	if err != nil {
+		return fmt.Errorf("cannot list addresses: %w", err)
+	}
+	for _, a := range addrs {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		bits, _ := a.Mask.Size()
+		if !ok || ip.IsLoopback() || ip.IsLinkLocalUnicast() {
+			continue
+		}
+		own := netip.PrefixFrom(ip.Unmap(), bits)
+		for _, p := range pools {
+			if p.Overlaps(own) {
+				return fmt.Errorf("subnet %s overlaps %s, which the host has on an interface of its own (%s); choose another with --subnet", p.Masked(), own, linkOf(h, a.LinkIndex))
+			}
+		}
+	}
+	return nil
+}
+
+func linkOf(h handle, index int) string {
+	link, err := h.LinkByIndex(index)
+	if err != nil {
+		return fmt.Sprintf("interface %d", index)
+	}
+	return link.Attrs().Name
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"dovesnap/spec"
 
@@ -143,8 +144,9 @@ func answersARP(link netlink.Link) bool { return link.Attrs().RawFlags&unix.IFF_
 
 // ReleaseNetwork gives the network's uplinks back to the host: ARP is on again,
 // and they stay up. One that is gone is fine, and an error with one does not keep
-// the others. Call it before the network's bridge is removed: nothing on an
-// interface tells that it was an uplink.
+// the others. Call it when the network's bridge has been removed: vswitchd puts a
+// port's flags back to what it remembers when it lets go of it, ARP off among
+// them.
 func (l *Links) ReleaseNetwork(ctx context.Context, n spec.Network) error {
 	var problems []string
 	for _, u := range n.Uplinks {
@@ -159,18 +161,48 @@ func (l *Links) ReleaseNetwork(ctx context.Context, n spec.Network) error {
 }
 
 func (l *Links) release(ctx context.Context, name string) error {
+	link, err := letGo(ctx, name)
+	if link == nil || err != nil || answersARP(link) {
+		return err
+	}
 	h, err := open(ctx)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	link, err := h.find(name)
-	if link == nil || err != nil || answersARP(link) {
-		return err
-	}
-	l.log.Info("switching ARP on again: the interface leaves its bridge", "port", name)
+	l.log.Info("switching ARP on again: the interface has left its bridge", "port", name)
 	if err := h.LinkSetARPOn(link); err != nil && !errors.Is(err, unix.ENODEV) {
 		return err
 	}
 	return nil
+}
+
+// letGoWithin bounds the wait for vswitchd; whoever else wants an interface
+// promiscuous keeps it so for longer.
+const letGoWithin = 2 * time.Second
+
+// letGo waits until vswitchd has let go of a port, which is when it is no longer
+// promiscuous. nil when there is no such interface.
+func letGo(ctx context.Context, name string) (netlink.Link, error) {
+	h, err := open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	over := time.After(letGoWithin)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		link, err := h.find(name)
+		if link == nil || err != nil || link.Attrs().RawFlags&unix.IFF_PROMISC == 0 {
+			return link, err
+		}
+		select {
+		case <-ctx.Done():
+			return link, nil
+		case <-over:
+			return link, nil
+		case <-tick.C:
+		}
+	}
 }

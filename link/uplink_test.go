@@ -128,3 +128,21 @@ func TestCheckName(t *testing.T) {
 	n.Bridge = "taken"
 	wantError(t, l.CheckNetwork(ctx, n), `make bridge "taken"`, `add port "absent"`, `add port "lo"`)
 }
+
+// vswitchd puts back the flags that it remembers when it lets go of a port: ARP
+// is switched on after that, which shows by the port no longer being promiscuous.
+func TestReleaseWaitsForTheSwitch(t *testing.T) {
+	newNetns(t)
+	addBridge(t, "eth7")
+	eth7 := byName(t, "eth7")
+	must(t, netlink.SetPromiscOn(eth7))
+	must(t, netlink.LinkSetARPOff(eth7))
+	n := spec.Network{Uplinks: []spec.Uplink{{Name: "eth7"}}}
+	done := elsewhere(t, func() error { return newLinks().ReleaseNetwork(deadline(t), n) })
+	must(t, netlink.LinkSetARPOff(eth7)) // as vswitchd does
+	must(t, netlink.SetPromiscOff(eth7))
+	must(t, <-done)
+	if !answersARP(byName(t, "eth7")) {
+		t.Error("ARP is off")
+	}
+}

@@ -88,6 +88,9 @@ func (e *Engine) See(ctx context.Context, v DockerView) error {
 			e.adopt(ctx, id, n, v)
 		}
 		e.dropForgotten(ctx, v)
+		// Docker runs, so that this is the time to mind forwarding, which others
+		// may have switched off: see nat's EnsureForwarding.
+		e.report("forwarding", e.fw.EnsureForwarding(ctx, e.State().SortedNetworks()))
 		e.docker.prune(v, e.cfg.Grace)
 		return nil
 	})

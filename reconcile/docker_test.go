@@ -160,3 +160,12 @@ func TestBadNetworkOfDockerIsAProblem(t *testing.T) {
 		t.Errorf("problems: %v", e.Problems())
 	}
 }
+
+// Somebody switched forwarding off; Docker runs, so that it may be put right.
+func TestForwardingIsMinded(t *testing.T) {
+	h, e, _ := withNetworkAndEndpoint(t)
+	h.guard = false
+	if err := e.See(within(t), viewOf(e.State(), h)); err != nil || !h.guard {
+		t.Errorf("forwarding was not looked after: %v", err)
+	}
+}

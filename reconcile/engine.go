@@ -95,8 +95,8 @@ type Config struct {
 const (
 	passTimeout = 60 * time.Second // of a full pass
 	// itemTimeout is how long a pass waits for one network or endpoint. What
-	// takes longer waits for vswitchd, and so would all that follows: the pass
-	// ends there, and the next one comes.
+	// takes longer waits for vswitchd, and so would the rest of the network,
+	// which the next pass comes to.
 	itemTimeout = 5 * time.Second
 	undoTimeout = 10 * time.Second // of taking back a change that failed
 )
@@ -143,8 +143,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.load(ctx); err != nil {
 		return nil // ctx ended first
 	}
-	e.pass(ctx)
-	close(e.ready)
+	e.busy(func() {
+		close(e.ready) // a pass gives way to what waits
+		e.pass(ctx)
+	})
 	tick := time.NewTicker(e.cfg.Interval)
 	defer tick.Stop()
 	for {

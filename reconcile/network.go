@@ -21,6 +21,9 @@ func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) error {
 			}
 			return e.applyNetwork(ctx, n, func() error { return nil })
 		}
+		if err := e.State().Admit(n, e.networkName); err != nil {
+			return err
+		}
 		if err := e.links.CheckNetwork(ctx, n); err != nil {
 			return err
 		}
@@ -105,9 +108,9 @@ func (e *Engine) dropNetwork(ctx context.Context, id spec.NetworkID) error {
 	n, known := e.network(id)
 	e.change(func(s spec.State) { delete(s.Networks, id) })
 	e.solved(SubjectNetwork(id))
-	var err error
-	if known { // while the row still says which uplinks are ours
-		err = e.links.ReleaseNetwork(ctx, n)
+	errs := []error{e.sw.DeleteBridge(ctx, id)}
+	if known {
+		errs = append(errs, e.links.ReleaseNetwork(ctx, n))
 	}
-	return errors.Join(err, e.sw.DeleteBridge(ctx, id), e.applyFirewall(ctx))
+	return errors.Join(append(errs, e.applyFirewall(ctx))...)
 }

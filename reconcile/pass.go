@@ -12,7 +12,7 @@ import (
 
 // errNoLink says that an endpoint's container is gone, or never joined; Docker
 // decides which.
-var errNoLink = errors.New("its link is gone; it is removed once Docker confirms that its container is")
+var errNoLink = errors.New("its link is gone: restart the container if it still runs; else this goes once Docker confirms that it does not")
 
 // pass makes the host equal to the State: removes what died with an earlier
 // boot, repairs each network and endpoint on its own, sweeps what is ours and
@@ -31,16 +31,15 @@ func (e *Engine) pass(ctx context.Context) {
 	}
 	e.report("packet filter", e.repairFirewall(ctx))
 	for _, n := range state.SortedNetworks() {
-		if !e.repairNetwork(ctx, n, state.EndpointsOf(n.ID), present) {
-			return
-		}
+		e.breathe()
+		e.repairNetwork(ctx, n, state.EndpointsOf(n.ID), present)
 	}
 	e.report("sweep", e.sweep(ctx, found))
 }
 
-// repairNetwork repairs a network and its endpoints; false when it ran out of
-// time.
-func (e *Engine) repairNetwork(ctx context.Context, n spec.Network, endpoints []spec.Endpoint, present map[spec.EndpointID]link.Found) bool {
+// repairNetwork repairs a network and its endpoints. When one of them runs out of
+// time, vswitchd hangs, and the rest of the network waits for the next pass.
+func (e *Engine) repairNetwork(ctx context.Context, n spec.Network, endpoints []spec.Endpoint, present map[spec.EndpointID]link.Found) {
 	raised := false
 	inTime := e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) (err error) {
 		if _, ok := e.network(n.ID); ok { // else removed since the pass began
@@ -49,11 +48,11 @@ func (e *Engine) repairNetwork(ctx context.Context, n spec.Network, endpoints []
 		return err
 	})
 	if e.troubled(SubjectNetwork(n.ID)) {
-		return inTime
+		return
 	}
 	for _, ep := range endpoints {
 		if !inTime {
-			return false
+			return
 		}
 		e.breathe()
 		inTime = e.item(ctx, SubjectEndpoint(ep.ID), func(ctx context.Context) error {
@@ -64,9 +63,9 @@ func (e *Engine) repairNetwork(ctx context.Context, n spec.Network, endpoints []
 		})
 	}
 	if _, ok := e.network(n.ID); !ok || !inTime {
-		return inTime
+		return
 	}
-	return e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) error {
+	e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) error {
 		return e.sw.EnsureControllers(ctx, n, raised)
 	})
 }

@@ -52,7 +52,7 @@ const optionsTail = `
 | Option | Meaning |
 |---|---|
 | ` + "`--subnet`, `--ip-range`, `--gateway`" + ` | As for every driver. Modes nat and routed need a gateway, which the host then is. In mode flat the gateway is a router on that LAN. |
-| ` + "`--internal`" + ` | The containers get no gateway: nothing leaves the network. |
+| ` + "`--internal`" + ` | Changes nothing here: the mode decides what leaves a network. Old compose files pass it together with mode nat and mean NAT. For a network that nothing leaves, use mode flat without added ports. |
 | ` + "`-o com.docker.network.driver.mtu`" + ` | The same as ` + "`ovs.bridge.mtu`" + `. |
 | ` + "`--ip`, `--ip6`, `--mac-address`" + ` of ` + "`docker run`" + ` | As for every driver. |
 | ` + "`-p`" + ` of ` + "`docker run`" + ` | Refused: publishing ports is not available yet. Containers of one network reach each other without it. |
