@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -59,7 +58,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := plugin.Listen(cfg.Plugin.Dir, cfg.Plugin.Names)
+	sockets, err := plugin.Listen(cfg.Plugin.Dir, cfg.Plugin.Names)
 	if err != nil {
 		statusListener.Close()
 		return err
@@ -69,9 +68,9 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	defer stopRest()
 	p, err := wire(rest, cfg, log)
 	if err != nil {
-		closeAll(listeners)
+		closeAll(sockets)
 		statusListener.Close()
-		return err
+		return errors.Join(err, plugin.RemoveSockets(cfg.Plugin.Dir, cfg.Plugin.Names))
 	}
 	group, rest := errgroup.WithContext(rest)
 	group.Go(func() error { return p.sup.Run(rest) })
@@ -97,16 +96,16 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		defer stop()
 		defer context.AfterFunc(rest, stop)() // another part has failed
 		server := plugin.NewServer(&plugin.Driver{Engine: p.engine, Controllers: cfg.Controllers}, log)
-		err := server.Run(serving, listeners)
+		err := server.Run(serving, sockets)
 		return errors.Join(err, p.notify.Stopping())
 	})
 	err = group.Wait()
 	return errors.Join(err, plugin.RemoveSockets(cfg.Plugin.Dir, cfg.Plugin.Names))
 }
 
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		l.Close()
+func closeAll(sockets []plugin.Socket) {
+	for _, s := range sockets {
+		s.Close()
 	}
 }
 

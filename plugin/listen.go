@@ -13,31 +13,50 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// Listen returns a listener for each driver name: the socket that systemd
-// passed (FileDescriptorName= is the driver's name), else a new one at
-// DIR/NAME.sock, where Docker looks for it. The caller must hold the daemon's
-// lock: a socket file that is there already is taken for a dead one's.
-func Listen(dir string, names []string) ([]net.Listener, error) {
+// Socket is a listener on which Docker finds a driver.
+type Socket struct {
+	net.Listener
+	path string // "" when systemd passed it: then the file is systemd's
+}
+
+// Listen returns a socket for each driver name: the one that systemd passed
+// (FileDescriptorName= is the driver's name), else a new one at DIR/NAME.sock,
+// where Docker looks for it. The caller must hold the daemon's lock: a socket
+// file that is there already is taken for a dead one's.
+func Listen(dir string, names []string) ([]Socket, error) {
 	passed, err := activation.ListenersWithNames()
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the sockets that systemd passed: %w", err)
 	}
-	var out []net.Listener
+	var out []Socket
 	for _, name := range names {
 		if given := passed[name]; len(given) > 0 {
-			out = append(out, given...)
+			for _, l := range given {
+				out = append(out, Socket{Listener: l})
+			}
 			continue
 		}
-		l, err := listenUnix(filepath.Join(dir, name+".sock"))
+		path := filepath.Join(dir, name+".sock")
+		l, err := listenUnix(path)
 		if err != nil {
-			for _, l := range out {
-				l.Close()
+			for _, s := range out {
+				s.Close()
 			}
 			return nil, err
 		}
-		out = append(out, l)
+		out = append(out, Socket{Listener: l, path: path})
 	}
 	return out, nil
+}
+
+// gone reports whether the socket's file was removed, so that Docker cannot
+// find it any more.
+func (s Socket) gone() bool {
+	if s.path == "" {
+		return false
+	}
+	_, err := os.Lstat(s.path)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // listenUnix makes a socket that only root can use: dockerd is root, and
@@ -57,6 +76,8 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", path, err)
 	}
+	// By then the file may be that of the socket which took its place.
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	return l, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -109,13 +110,20 @@ func serve(t *testing.T, e Engine) (call func(method, body string) (int, string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	return serveIn(t, dir, e)
+}
+
+func serveIn(t *testing.T, dir string, e Engine) (call func(method, body string) (int, string), stop func() error) {
+	t.Helper()
 	listeners, err := Listen(dir, []string{"ovs", "dovesnap"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- NewServer(&Driver{Engine: e}, slog.New(slog.DiscardHandler)).Run(ctx, listeners) }()
+	server := NewServer(&Driver{Engine: e}, slog.New(slog.DiscardHandler))
+	server.lookEvery = 10 * time.Millisecond
+	go func() { done <- server.Run(ctx, listeners) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() { _ = stop() })
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -285,6 +293,34 @@ func TestConcurrentCalls(t *testing.T) {
 	wg.Wait()
 	if len(e.endpoints) != 0 {
 		t.Errorf("%d endpoints left", len(e.endpoints))
+	}
+}
+
+// A socket whose file somebody removed is made again.
+func TestSocketComesBack(t *testing.T) {
+	dir, err := os.MkdirTemp("", "dovesnap-plugin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	call, stop := serveIn(t, dir, newEngine())
+	path := filepath.Join(dir, "ovs.sock")
+	for range 2 {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		for { // the test's own time limit ends it
+			if _, err := os.Stat(path); err == nil {
+				break
+			}
+			runtime.Gosched()
+		}
+	}
+	if status, answer := call("Plugin.Activate", ""); status != 200 {
+		t.Errorf("%d %s", status, answer)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }
 

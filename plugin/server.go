@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -30,15 +29,16 @@ const manifest = `{"Implements": ["NetworkDriver"]}`
 
 // Server serves one Driver on any number of listeners.
 type Server struct {
-	log  *slog.Logger
-	mux  *http.ServeMux
-	http *http.Server
+	log       *slog.Logger
+	lookEvery time.Duration
+	mux       *http.ServeMux
+	http      *http.Server
 }
 
 // NewServer registers the driver's calls. Every path of the protocol is
 // answered: Docker takes 404 for a failure on most of them.
 func NewServer(d *Driver, log *slog.Logger) *Server {
-	s := &Server{log: log, mux: http.NewServeMux()}
+	s := &Server{log: log, lookEvery: lookEvery, mux: http.NewServeMux()}
 	s.mux.HandleFunc("/Plugin.Activate", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", sdk.DefaultContentTypeV1_1)
 		fmt.Fprintln(w, manifest)
@@ -63,24 +63,30 @@ func NewServer(d *Driver, log *slog.Logger) *Server {
 	return s
 }
 
-// Run serves until ctx ends, then lets the calls in flight finish.
-func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
+// lookEvery is how often Run sees to it that the sockets' files are there.
+const lookEvery = 5 * time.Second
+
+// Run serves until ctx ends, then lets the calls in flight finish. A socket
+// whose file somebody removed is made again.
+func (s *Server) Run(ctx context.Context, sockets []Socket) error {
 	var serving sync.WaitGroup
-	failed := make(chan error, len(listeners))
-	for _, l := range listeners {
+	failed := make(chan error, 1)
+	serve := func(l Socket) {
 		serving.Add(1)
 		go func() {
 			defer serving.Done()
 			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("cannot serve on %q: %w", l.Addr(), err)
+				select {
+				case failed <- fmt.Errorf("cannot serve on %q: %w", l.Addr(), err):
+				default: // the first is enough
+				}
 			}
 		}()
 	}
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
+	for _, l := range sockets {
+		serve(l)
 	}
+	err := s.watch(ctx, sockets, serve, failed)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout+5*time.Second)
 	defer cancel()
 	if shutdown := s.http.Shutdown(drain); shutdown != nil && err == nil {
@@ -88,6 +94,33 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	}
 	serving.Wait()
 	return err
+}
+
+// watch waits for the end, and meanwhile for sockets that are gone.
+func (s *Server) watch(ctx context.Context, sockets []Socket, serve func(Socket), failed <-chan error) error {
+	tick := time.NewTicker(s.lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case <-tick.C:
+		}
+		for _, old := range sockets {
+			if !old.gone() {
+				continue
+			}
+			l, err := listenUnix(old.path)
+			if err != nil {
+				s.log.Error("a driver's socket is gone", "err", err)
+				continue
+			}
+			s.log.Warn("a driver's socket was removed; made it again", "path", old.path)
+			serve(Socket{Listener: l, path: old.path}) // the old one goes on, for calls in flight
+		}
+	}
 }
 
 // body says whether a call must have one.
