@@ -5,7 +5,13 @@ package ovs
 import (
 	"context"
 	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
@@ -21,29 +27,35 @@ const maxBackoff = 2000
 // anew, those that are connected are let go first, so that they ask for the state
 // of every port again: Faucet does not hear of a port that comes up in the middle
 // of its handshake, the bridge's own above all, and then never forwards to it.
+// With new controllers it waits a moment for them to set the bridge up.
 func (s *Switch) EnsureControllers(ctx context.Context, n spec.Network, anew bool) error {
 	ses, err := s.current()
+	added := false
 	if err == nil {
-		err = ses.ensureControllers(ctx, n, anew)
+		added, err = ses.ensureControllers(ctx, n, anew)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot set the controllers of bridge %q: %w", n.Bridge, err)
 	}
+	if added && len(n.Controllers) > 0 {
+		s.settle(ctx, n.Bridge)
+	}
 	return nil
 }
 
-func (ses *session) ensureControllers(ctx context.Context, n spec.Network, anew bool) error {
+// ensureControllers reports whether it gave the bridge new ones.
+func (ses *session) ensureControllers(ctx context.Context, n spec.Network, anew bool) (added bool, err error) {
 	b, err := ses.one(ctx, selectOp(tableBridge, marked(keyNetwork, string(n.ID)), "_uuid", "controller"))
 	if err != nil {
-		return err
+		return false, err
 	}
 	if b == nil {
-		return fmt.Errorf("the bridge is missing")
+		return false, fmt.Errorf("the bridge is missing")
 	}
 	old := b.uuids("controller")
 	same, err := ses.sameControllers(ctx, n, old)
 	if err != nil || same && (!anew || len(old) == 0) {
-		return err
+		return false, err
 	}
 	if anew && len(old) > 0 {
 		// Applied before the new ones come: vswitchd knows a connection by its
@@ -51,13 +63,53 @@ func (ses *session) ensureControllers(ctx context.Context, n spec.Network, anew 
 		t := ses.begin()
 		t.update(tableBridge, b.uuid(), ovsdb.Row{"controller": references()})
 		if _, err := t.apply(ctx, false); err != nil {
-			return err
+			return false, err
 		}
 	}
 	t := ses.begin()
 	t.update(tableBridge, b.uuid(), ovsdb.Row{"controller": references(t.insertControllers(n)...)})
 	_, err = t.apply(ctx, true)
-	return err
+	return err == nil, err
+}
+
+// settle waits until a controller has put flows into the bridge, which is when it
+// is done with its handshake, but not for long: there may be no controller yet,
+// or one that waits for packets. A container that started in the middle of
+// Faucet's handshake would stay cut off.
+func (s *Switch) settle(ctx context.Context, bridge string) {
+	ctx, cancel := context.WithTimeout(ctx, s.settleWithin)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		count, err := s.flows(ctx, bridge)
+		if err != nil || count > 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			s.log.Warn("no controller has set the bridge up yet", "bridge", bridge)
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+var flowCount = regexp.MustCompile(`flow_count=(\d+)`)
+
+// flows counts the flows of a bridge. The bridge's own socket is beside OVSDB's
+// (ovs-vswitchd(8)).
+func (s *Switch) flows(ctx context.Context, bridge string) (int, error) {
+	socket := "unix:" + filepath.Join(filepath.Dir(strings.TrimPrefix(s.endpoint, "unix:")), bridge+".mgmt")
+	out, err := exec.CommandContext(ctx, "ovs-ofctl", "--timeout=5", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14", "dump-aggregate", socket).Output()
+	if err != nil {
+		return 0, fmt.Errorf("cannot count flows of bridge %q: %w", bridge, err)
+	}
+	m := flowCount.FindSubmatch(out)
+	if m == nil {
+		return 0, fmt.Errorf("cannot count flows of bridge %q: ovs-ofctl says %q", bridge, out)
+	}
+	return strconv.Atoi(string(m[1]))
 }
 
 func (t *txn) insertControllers(n spec.Network) []string {

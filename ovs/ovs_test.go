@@ -136,6 +136,34 @@ func TestControllersAnew(t *testing.T) {
 	}
 }
 
+// A new controller is waited for until the bridge has flows, and no longer.
+func TestSettle(t *testing.T) {
+	d := startOVS(t)
+	s, ctx, n := d.connect(), within(t, 20*time.Second), network(1)
+	if err := s.EnsureBridge(ctx, n, true); err != nil {
+		t.Fatal(err)
+	}
+	if count, err := s.flows(ctx, n.Bridge); err != nil || count != 0 {
+		t.Errorf("a bridge that shall have controllers is born with %d flows, %v", count, err)
+	}
+	s.settleWithin = time.Hour
+	settled := make(chan error, 1)
+	go func() { settled <- s.EnsureControllers(ctx, n, false) }()
+	d.await("the controllers", func() bool { return d.vsctl("get-controller", n.Bridge) != "" })
+	select {
+	case err := <-settled:
+		t.Fatalf("did not wait: %v", err)
+	default:
+	}
+	d.command("ovs-ofctl", "add-flow", "unix:"+d.path(n.Bridge+".mgmt"), "actions=drop")
+	if err := <-settled; err != nil {
+		t.Error(err)
+	}
+	if ctx.Err() != nil {
+		t.Error("waited for more than the flow")
+	}
+}
+
 func TestForeignBridgeIsLeftAlone(t *testing.T) {
 	d := startOVS(t)
 	s, ctx, n := d.connect(), within(t, 20*time.Second), network(1)

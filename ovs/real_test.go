@@ -123,6 +123,7 @@ func (d *daemons) await(what string, cond func() bool) {
 func (d *daemons) connect() *Switch {
 	d.t.Helper()
 	s := New(d.endpoint(), slog.New(slog.DiscardHandler))
+	s.settleWithin = 50 * time.Millisecond // no controller runs
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

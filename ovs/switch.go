@@ -36,6 +36,7 @@ const (
 	echoInterval = 5 * time.Second
 	echoTimeout  = 5 * time.Second
 	retryDelay   = 500 * time.Millisecond
+	settleWithin = 3 * time.Second // that a new controller may take
 )
 
 // errNotConnected is what every method answers while OVSDB is away.
@@ -46,6 +47,8 @@ type Switch struct {
 	endpoint string
 	log      *slog.Logger
 	resync   chan struct{}
+	// settleWithin is the constant, but in tests.
+	settleWithin time.Duration
 
 	mu      sync.Mutex
 	session *session // nil while not connected
@@ -54,7 +57,7 @@ type Switch struct {
 // New returns a Switch for an endpoint such as unix:/run/openvswitch/db.sock.
 // It connects in Run.
 func New(endpoint string, log *slog.Logger) *Switch {
-	return &Switch{endpoint: endpoint, log: log, resync: make(chan struct{}, 1)}
+	return &Switch{endpoint: endpoint, log: log, resync: make(chan struct{}, 1), settleWithin: settleWithin}
 }
 
 // Resync receives after every (re)connect: what was known may be stale.
