@@ -115,6 +115,9 @@ func TestFlatWithAddedPort(t *testing.T) {
 		h.withoutGatewayBridge("one")
 		h.docker("rm", "-f", "one")
 		h.docker("network", "rm", "lan")
+		if flags := h.run("ip", "-brief", "link", "show", "lan0"); strings.Contains(flags, "NOARP") || strings.Contains(flags, "PROMISC") {
+			t.Errorf("the interface does not come back as it was: %s", flags)
+		}
 		// The interface itself is the operator's; it stays, as it was but up.
 		h.run("ip", "link", "set", "lan0", "down")
 		h.nothingLeftSince(before)
