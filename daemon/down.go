@@ -39,14 +39,16 @@ func Cleanup(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	case err != nil: // unknown whose bridges are left
 	case len(foreign) > 0:
 		log.Warn("Open vSwitch goes on: it has bridges that are not dovesnap's", "bridge", foreign)
+		errs = append(errs, supervisor.RemoveState(supervisorConfig(cfg)))
 	default:
 		err := supervisor.Down(ctx, supervisorConfig(cfg), log)
 		if err == nil {
 			err = supervisor.RemoveDatabase(supervisorConfig(cfg))
 		}
-		if !errors.Is(err, supervisor.ErrForeign) {
-			errs = append(errs, err)
+		if errors.Is(err, supervisor.ErrForeign) {
+			err = supervisor.RemoveState(supervisorConfig(cfg))
 		}
+		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, plugin.RemoveSockets(cfg.Plugin.Dir, cfg.Plugin.Names))...)
 }

@@ -35,7 +35,6 @@ func Down(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	if foreign != "" {
-		_, _ = remove(cfg.lockFile()), os.Remove(cfg.StateDir) // all there is of ours then
 		return fmt.Errorf("cannot stop Open vSwitch: %s %w", foreign, ErrForeign)
 	}
 	for _, name := range []string{ovsVswitchd, ovsdbServer} {

@@ -39,6 +39,23 @@ func (c Config) noteCreated(name string) error {
 	return replaceFile(c.createdPath(), strings.Join(append(names, name), "\n")+"\n", 0o644)
 }
 
+// RemoveState removes what a Supervisor left in StateDir, beside an Open vSwitch
+// that goes on: what a daemon of ours still writes to stays.
+func RemoveState(cfg Config) error {
+	c, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	errs := []error{os.RemoveAll(c.flowsDir()), remove(c.lockFile())}
+	_ = os.Remove(c.StateDir) // fails where there is more
+	return errors.Join(errs...)
+}
+
 // RemoveDatabase removes the database and system-id that dovesnap made, and its
 // backups of any database. Call it after Down, and only when no bridge of
 // somebody else's is in the database.
