@@ -161,24 +161,47 @@ func mountCgroups(target string) error {
 // removeCgroup removes the groups called name with all below them. They must
 // hold no process any more; a group still held is an error.
 func removeCgroup(name string) error {
-	all, err := hierarchies()
-	if err != nil {
-		return err
+	groups, err := findCgroups(func(found string) bool { return found == name })
+	for _, group := range groups {
+		err = errors.Join(err, removeTree(group))
 	}
-	var errs []error
+	return err
+}
+
+// findCgroups returns the directories of all groups that the machine has under a
+// name that wanted accepts. Whoever removes a group may itself be in another one
+// than its maker was, so all of the hierarchies are looked through.
+func findCgroups(wanted func(name string) bool) (dirs []string, err error) {
+	all, err := hierarchies()
 	for _, h := range all {
-		var dirs []string
-		_ = filepath.WalkDir(filepath.Join(h.own, name), func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
+		_ = filepath.WalkDir(h.point, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil || !d.IsDir():
+				return nil // gone meanwhile, or one of the kernel's files
+			case wanted(d.Name()):
 				dirs = append(dirs, path)
+				return fs.SkipDir
 			}
 			return nil
 		})
-		for _, dir := range slices.Backward(dirs) {
-			// rmdir(2), as os.Remove tries unlink first and reports its error.
-			if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
-				errs = append(errs, fmt.Errorf("cannot remove control group %q: %w", dir, err))
-			}
+	}
+	return dirs, err
+}
+
+// removeTree removes a group and those below it, deepest first.
+func removeTree(group string) error {
+	var dirs []string
+	_ = filepath.WalkDir(group, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, path)
+		}
+		return nil
+	})
+	var errs []error
+	for _, dir := range slices.Backward(dirs) {
+		// rmdir(2): os.Remove would try unlink(2) first and report its error.
+		if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
+			errs = append(errs, fmt.Errorf("cannot remove control group %q: %w", dir, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -186,20 +209,14 @@ func removeCgroup(name string) error {
 
 // sweepCgroups removes what processes left that were killed before they could.
 func sweepCgroups() {
-	all, err := hierarchies()
-	if err != nil {
-		return
-	}
-	for _, h := range all {
-		left, _ := filepath.Glob(filepath.Join(h.own, cgroupPrefix+"*"))
-		for _, dir := range left {
-			name := filepath.Base(dir)
-			owner, _, _ := strings.Cut(strings.TrimPrefix(name, cgroupPrefix), "-")
-			pid, err := strconv.Atoi(owner)
-			if err == nil && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-				_ = removeCgroup(name) // busy: its processes still end; next time
-			}
-		}
+	abandoned, _ := findCgroups(func(name string) bool {
+		id, ours := strings.CutPrefix(name, cgroupPrefix)
+		owner, _, _ := strings.Cut(id, "-")
+		pid, err := strconv.Atoi(owner)
+		return ours && err == nil && errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+	})
+	for _, group := range abandoned {
+		_ = removeTree(group) // busy: its processes still end; next time
 	}
 }
 

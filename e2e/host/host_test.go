@@ -111,14 +111,43 @@ func TestHostEndsWithItsMaker(t *testing.T) {
 
 // cgroupsOf returns an error when process pid has made control groups that exist.
 func cgroupsOf(pid int) error {
-	all, err := hierarchies()
-	for _, h := range all {
-		left, _ := filepath.Glob(filepath.Join(h.own, fmt.Sprintf("%s%d-*", cgroupPrefix, pid)))
-		if len(left) != 0 {
-			err = errors.Join(err, fmt.Errorf("left: %v", left))
-		}
+	prefix := fmt.Sprintf("%s%d-", cgroupPrefix, pid)
+	left, err := findCgroups(func(name string) bool { return strings.HasPrefix(name, prefix) })
+	if len(left) != 0 {
+		err = errors.Join(err, fmt.Errorf("left: %v", left))
 	}
 	return err
+}
+
+// A group is found and removed by a process that is in another one itself.
+func TestRemoveCgroupsFromElsewhere(t *testing.T) {
+	rootfs(t) // needs root
+	all, err := hierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("named-%d", os.Getpid())
+	for _, h := range all {
+		parent := filepath.Join(h.own, fmt.Sprintf("%s%d-parent", cgroupPrefix, os.Getpid()))
+		for _, dir := range []string{parent, filepath.Join(parent, cgroupPrefix+name), filepath.Join(parent, cgroupPrefix+name, "below")} {
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Cleanup(func() {
+			if err := unix.Rmdir(parent); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range 2 {
+		if err := RemoveCgroups(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := findCgroups(func(found string) bool { return found == cgroupPrefix+name }); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
 }
 
 func TestCloseEndsEverything(t *testing.T) {
