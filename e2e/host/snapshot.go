@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -46,9 +47,17 @@ func link(line string) string {
 	return strings.Join(strings.Fields(line), " ")
 }
 
+// passing are programs that dovesnap runs for a moment, again and again: a
+// snapshot may or may not meet one.
+var passing = []string{"ps", "iptables", "ip6tables", "xtables-", "ovs-ofctl", "ovsdb-tool"}
+
 func process(line string) string {
-	if line = strings.TrimSpace(line); line == "ps -eo args=" {
-		return ""
+	line = strings.TrimSpace(line)
+	program, _, _ := strings.Cut(line, " ")
+	for _, p := range passing {
+		if name := path.Base(program); name == p || p != "ps" && strings.HasPrefix(name, p) {
+			return ""
+		}
 	}
 	return line
 }
