@@ -30,7 +30,7 @@ var guardText = restoreText("filter", guardChain, []string{`-m comment --comment
 // EnsureForwarding lets the host forward packets, for the families in which it
 // is a network's gateway.
 //
-// Call it only on Docker's request, never at start: dockerd sets FORWARD's
+// Call it only while Docker is known to run, never at start: dockerd sets FORWARD's
 // policy to DROP only if it is the one to switch forwarding on. A host on which
 // we did it first would route between all its interfaces for anybody.
 //

@@ -49,6 +49,8 @@ func (ses *session) ensureBridge(ctx context.Context, n spec.Network, userspace 
 		t.createBridge(n, want)
 	case old.dict("external_ids")[keyNetwork] != string(n.ID):
 		return errors.New("a bridge of this name exists that is not this network's; choose another with -o ovs.bridge.name")
+	case old.dict("external_ids")[keyVersion] != spec.Version:
+		return errOtherVersion
 	default:
 		if err := t.repairBridge(ctx, n, old, want); err != nil {
 			return err

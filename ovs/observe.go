@@ -5,6 +5,7 @@ package ovs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"dovesnap/spec"
@@ -47,6 +48,10 @@ func (s *Switch) Load(ctx context.Context) (spec.State, error) {
 	}
 	return state, bad
 }
+
+// errOtherVersion keeps what another version stored from being overwritten by what
+// this one makes of Docker's lists.
+var errOtherVersion = errors.New("it was stored by another version of dovesnap, and is left alone")
 
 func decode(ids map[string]string, v any) error {
 	if got := ids[keyVersion]; got != spec.Version {

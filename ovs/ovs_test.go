@@ -294,4 +294,10 @@ func TestNewerRowsAreLeftAlone(t *testing.T) {
 	if state, err := s.Load(ctx); err == nil || !strings.Contains(err.Error(), "999") || len(state.Networks) != 0 {
 		t.Errorf("got %+v, %v", state, err)
 	}
+	if err := s.EnsureBridge(ctx, n, true); err == nil || !strings.Contains(err.Error(), "left alone") {
+		t.Errorf("overwritten: %v", err)
+	}
+	if got := d.vsctl("get", "Bridge", n.Bridge, "external_ids:"+keyVersion); got != `"999"` {
+		t.Errorf("the version is %s", got)
+	}
 }

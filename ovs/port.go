@@ -87,6 +87,9 @@ func (t *txn) repairPort(e spec.Endpoint, port row, interfaces []row) error {
 	if have[keyEndpoint] != string(e.ID) {
 		return errors.New("a port of this name exists that is not this endpoint's")
 	}
+	if have[keyVersion] != spec.Version {
+		return errOtherVersion
+	}
 	marks, err := portMarks(e)
 	if err != nil {
 		return err
