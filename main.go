@@ -8,8 +8,14 @@ import (
 
 	"dovesnap/cli"
 	"dovesnap/daemon"
+	"dovesnap/plugin"
 )
 
 func main() {
-	os.Exit(cli.Execute(cli.Actions{Run: daemon.Run, Down: daemon.Down, Cleanup: daemon.Cleanup}, os.Args[1:], os.Stdout, os.Stderr))
+	actions := cli.Actions{
+		Run: daemon.Run, Refuse: plugin.Refuse,
+		Down: daemon.Down, Cleanup: daemon.Cleanup,
+		OVSRestart: daemon.RestartOVS, OVSSave: daemon.SaveFlows, OVSRun: daemon.RunOVS, OVSReady: daemon.AwaitOVS,
+	}
+	os.Exit(cli.Execute(actions, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -27,6 +27,11 @@ type Actions struct {
 	Run     func(context.Context, config.Config, *slog.Logger) error // until ctx ends
 	Down    func(context.Context, config.Config, *slog.Logger) error
 	Cleanup func(context.Context, config.Config, *slog.Logger) error
+	// Refuse answers Docker for a while, when Run cannot begin.
+	Refuse func(ctx context.Context, cause error)
+
+	OVSRestart, OVSSave func(context.Context, config.Config, *slog.Logger) error
+	OVSRun, OVSReady    OVSAction
 }
 
 // Exit codes besides 0.
@@ -90,7 +95,7 @@ containers share one network, and one controller, with VMs and machines.
 	root.SetFlagErrorFunc(flagError)
 	cobra.AddTemplateFunc("wrapped", func(fs *pflag.FlagSet) string { return fs.FlagUsagesWrapped(100) })
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".LocalFlags.FlagUsages", "wrapped .LocalFlags"))
-	root.AddCommand(runCommand(actions.Run), serviceCommand(), statusCommand(), downCommand(actions.Down), cleanupCommand(actions.Cleanup),
+	root.AddCommand(runCommand(actions), ovsCommand(actions), serviceCommand(), statusCommand(), downCommand(actions.Down), cleanupCommand(actions.Cleanup),
 		checkConfigCommand(), optionsCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		c.ValidArgsFunction = cobra.NoFileCompletions

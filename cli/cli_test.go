@@ -27,7 +27,9 @@ import (
 //	hang  it ignores the end of its context
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"dovesnap": func() {
-		actions := cli.Actions{Run: run, Down: say("down"), Cleanup: say("cleanup")}
+		actions := cli.Actions{Run: run, Down: say("down"), Cleanup: say("cleanup"),
+			Refuse:     func(_ context.Context, cause error) { fmt.Println("refusing:", cause) },
+			OVSRestart: say("restart"), OVSSave: say("save"), OVSRun: sayOf("run"), OVSReady: sayOf("ready")}
 		os.Exit(cli.Execute(actions, os.Args[1:], os.Stdout, os.Stderr))
 	}})
 }
@@ -60,6 +62,13 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 func say(what string) func(context.Context, config.Config, *slog.Logger) error {
 	return func(_ context.Context, c config.Config, log *slog.Logger) error {
 		log.Info(what, "run_dir", c.RunDir)
+		return nil
+	}
+}
+
+func sayOf(what string) cli.OVSAction {
+	return func(_ context.Context, c config.Config, daemon string, log *slog.Logger) error {
+		log.Info(what, "child", daemon, "run_dir", c.RunDir)
 		return nil
 	}
 }

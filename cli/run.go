@@ -19,8 +19,8 @@ import (
 
 type action = func(context.Context, config.Config, *slog.Logger) error
 
-func runCommand(run action) *cobra.Command {
-	return actionCommand("run", &cobra.Command{
+func runCommand(a Actions) *cobra.Command {
+	c := actionCommand("run", &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon in the foreground",
 		Long: `Run the daemon in the foreground until SIGTERM or SIGINT; a second one ends it
@@ -31,12 +31,21 @@ right whatever changed while it was away. When it ends, Open vSwitch and the
 containers' traffic go on.`,
 	}, func(ctx context.Context, c config.Config, log *slog.Logger) error {
 		log.Info("begin", "version", Version(), "pid", os.Getpid())
-		err := run(ctx, c, log)
+		err := a.Run(ctx, c, log)
 		if err == nil {
 			log.Info("end")
 		}
 		return err
 	})
+	run := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		err := run(c, args)
+		if err != nil { // a configuration that cannot be used, too
+			a.Refuse(context.Background(), err)
+		}
+		return err
+	}
+	return c
 }
 
 func downCommand(down action) *cobra.Command {

@@ -109,10 +109,6 @@ func closeAll(sockets []plugin.Socket) {
 	}
 }
 
-func supervisorConfig(cfg config.Config) supervisor.Config {
-	return supervisor.Config{Mode: supervisor.Mode(cfg.OVS.Mode), RunDir: cfg.OVS.RunDir, DBDir: cfg.OVS.DBDir, StateDir: cfg.RunDir}
-}
-
 func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, error) {
 	p := &parts{cfg: cfg, log: log, since: time.Now()}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

@@ -8,53 +8,86 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	"golang.org/x/sys/unix"
 )
 
 // Socket is a listener on which Docker finds a driver.
 type Socket struct {
 	net.Listener
-	path string // "" when systemd passed it: then the file is systemd's
+	path string
 }
 
-// Listen returns a socket for each driver name: the one that systemd passed
-// (FileDescriptorName= is the driver's name), else a new one at DIR/NAME.sock,
-// where Docker looks for it. The caller must hold the daemon's lock: a socket
-// file that is there already is taken for a dead one's.
-func Listen(dir string, names []string) ([]Socket, error) {
-	passed, err := activation.ListenersWithNames()
-	if err != nil {
-		return nil, fmt.Errorf("cannot use the sockets that systemd passed: %w", err)
+// passed are the sockets that systemd opened for us (sd_listen_fds(3)), by their
+// path. A process gets them once.
+var passed = sync.OnceValues(func() (map[string]*os.File, error) {
+	files := map[string]*os.File{}
+	for _, f := range activation.Files(true) {
+		addr, err := unix.Getsockname(int(f.Fd()))
+		at, ok := addr.(*unix.SockaddrUnix)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("cannot use %s, which systemd passed: it is no unix socket", f.Name())
+		}
+		files[at.Name] = f
 	}
-	var out []Socket
+	return files, nil
+})
+
+// Listen returns a socket for each driver name, at DIR/NAME.sock, where Docker
+// looks for it: the one that systemd passed, or a new one. What systemd passed
+// besides is served too: a call to it would wait for ever. The caller must hold
+// the daemon's lock: a socket file that is there already is taken for a dead
+// one's.
+func Listen(dir string, names []string) (sockets []Socket, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(sockets)
+			sockets = nil
+		}
+	}()
+	sockets, err = listenPassed()
 	for _, name := range names {
-		if given := passed[name]; len(given) > 0 {
-			for _, l := range given {
-				out = append(out, Socket{Listener: l})
-			}
+		path := filepath.Join(dir, name+".sock")
+		if err != nil || slices.ContainsFunc(sockets, func(s Socket) bool { return s.path == path }) {
 			continue
 		}
-		path := filepath.Join(dir, name+".sock")
-		l, err := listenUnix(path)
-		if err != nil {
-			for _, s := range out {
-				s.Close()
-			}
-			return nil, err
+		var l net.Listener
+		if l, err = listenUnix(path); err == nil {
+			sockets = append(sockets, Socket{l, path})
 		}
-		out = append(out, Socket{Listener: l, path: path})
 	}
-	return out, nil
+	return sockets, err
+}
+
+// listenPassed may be called again after its sockets were closed: systemd's own
+// stay open.
+func listenPassed() (sockets []Socket, err error) {
+	files, err := passed()
+	for path, f := range files {
+		l, lerr := net.FileListener(f)
+		if lerr != nil {
+			err = fmt.Errorf("cannot listen on %q, which systemd passed: %w", path, lerr)
+			break
+		}
+		l.(*net.UnixListener).SetUnlinkOnClose(false)
+		sockets = append(sockets, Socket{l, path})
+	}
+	return sockets, err
+}
+
+func closeAll(sockets []Socket) {
+	for _, s := range sockets {
+		s.Close()
+	}
 }
 
 // gone reports whether the socket's file was removed, so that Docker cannot
 // find it any more.
 func (s Socket) gone() bool {
-	if s.path == "" {
-		return false
-	}
 	_, err := os.Lstat(s.path)
 	return errors.Is(err, os.ErrNotExist)
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package service makes dovesnap a service of systemd's and tells systemd how
-// it is: install and control of the unit, and sd_notify(3).
+// it is: install and control of the units, and sd_notify(3).
 //
 // Be aware:
 //   - A packaged unit is the package manager's. A file in /etc/systemd/system
 //     would shadow it for ever, so install refuses beside one.
 //   - Stopping or uninstalling the service leaves Open vSwitch and all traffic
-//     as they are (KillMode=process; see the unit).
+//     as they are (see the units).
+//   - The socket is stopped with the service: a call of Docker's would start it
+//     again.
 //   - kardianos/service starts systemctl without a deadline: systemctl ends when
 //     systemd says so, and the user can interrupt it.
 package service
@@ -18,15 +20,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 
 	"github.com/kardianos/service"
+
+	"dovesnap/systemd"
 )
 
 const (
 	name = "dovesnap"
 	// installed is where kardianos/service writes the unit.
-	installed = "/etc/systemd/system/" + name + ".service"
+	installed = unitDir + "/" + name + ".service"
 )
 
 // packaged is where a package's unit is, systemd.unit(5).
@@ -56,20 +61,18 @@ func install(s service.Service) error {
 	if err := checkExecutable(); err != nil {
 		return err
 	}
-	switch ours, err := isOurs(); {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
+	if err := checkOurs(installed); err != nil {
 		return err
-	case !ours:
-		return fmt.Errorf("%s was not written by dovesnap; remove it first", installed)
-	default:
-		if err := os.Remove(installed); err != nil {
-			return err
-		}
+	}
+	if err := os.Remove(installed); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := writeOthers(); err != nil {
+		return errors.Join(err, removeOthers())
 	}
 	if err := s.Install(); err != nil {
 		_ = os.Remove(installed) // half a unit is worse than none
-		return fmt.Errorf("systemctl enable: %w", err)
+		return errors.Join(fmt.Errorf("systemctl enable: %w", err), removeOthers())
 	}
 	return nil
 }
@@ -87,10 +90,10 @@ func checkExecutable() error {
 	return nil
 }
 
-// Uninstall stops and disables the service and removes the unit. Where there is
+// Uninstall stops and disables the service and removes the units. Where there is
 // none, nothing is left to do.
 func Uninstall(out io.Writer) error {
-	switch ours, err := isOurs(); {
+	switch ours, err := isOurs(installed); {
 	case errors.Is(err, os.ErrNotExist):
 		if path := find(packaged); path != "" {
 			return fmt.Errorf("cannot uninstall service: %s belongs to a package; remove the package", path)
@@ -104,10 +107,16 @@ func Uninstall(out io.Writer) error {
 	}
 	s, err := control()
 	if err == nil {
-		err = s.Stop()
+		err = stop(s)
 	}
 	if err == nil {
 		err = s.Uninstall()
+	}
+	if err == nil {
+		err = removeOthers()
+	}
+	if err == nil {
+		err = systemctl("daemon-reload")
 	}
 	if err != nil {
 		return fmt.Errorf("cannot uninstall service: %w", err)
@@ -120,7 +129,24 @@ func Uninstall(out io.Writer) error {
 func Start() error { return act("start", service.Service.Start) }
 
 // Stop stops the service, not Open vSwitch.
-func Stop() error { return act("stop", service.Service.Stop) }
+func Stop() error { return act("stop", stop) }
+
+func stop(s service.Service) error {
+	if unitFile(name+".socket") != "" {
+		if err := systemctl("stop", name+".socket"); err != nil {
+			return err
+		}
+	}
+	return s.Stop()
+}
+
+func systemctl(args ...string) error {
+	out, err := exec.Command("systemctl", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
+	}
+	return nil
+}
 
 // Restart stops the service and starts it.
 func Restart() error { return act("restart", service.Service.Restart) }
@@ -176,7 +202,7 @@ func newService() (service.Service, error) {
 	return service.New(nil, &service.Config{
 		Name:        name,
 		Description: "Docker network driver for Open vSwitch and Faucet",
-		Option:      service.KeyValue{"SystemdScript": unit},
+		Option:      service.KeyValue{"SystemdScript": unitText(systemd.Main, "{{Path | cmdEscape}}")},
 	})
 }
 
@@ -186,12 +212,6 @@ func booted() error {
 		return errors.New("no systemd runs here; without one, start dovesnap with: dovesnap run")
 	}
 	return nil
-}
-
-// isOurs reports whether the installed unit carries our mark.
-func isOurs() (bool, error) {
-	text, err := os.ReadFile(installed)
-	return bytes.HasPrefix(text, []byte(mark)), err
 }
 
 // find returns the first path that exists.

@@ -4,16 +4,15 @@ package service
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "write the golden file anew")
+	"dovesnap/systemd"
+)
 
 // inside marks the process that runs a test in a mount namespace of its own,
 // where /run and /etc/systemd/system are empty and /usr/lib/systemd/system is
@@ -36,11 +35,6 @@ func isolate(t *testing.T, booted bool) bool {
 			t.Skipf("needs a place to mount on: %v", err)
 		}
 	}
-	golden, err := os.OpenFile("testdata/dovesnap.service", os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden.Close()
 	script := `
 		mount -t tmpfs tmpfs /run
 		mount -t tmpfs tmpfs /etc/systemd/system
@@ -52,9 +46,6 @@ func isolate(t *testing.T, booted bool) bool {
 		seem = "yes"
 	}
 	args := []string{"-m", "--propagation", "private", "sh", "-ec", script, seem, os.Args[0], "-test.run", "^" + t.Name() + "$", "-test.v"}
-	if *update {
-		args = append(args, "-update")
-	}
 	cmd := exec.CommandContext(t.Context(), "unshare", args...)
 	cmd.Env = append(os.Environ(), inside+"=1", "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.CombinedOutput()
@@ -64,9 +55,9 @@ func isolate(t *testing.T, booted bool) bool {
 	return false
 }
 
-// systemctl puts a program of that name first in PATH that writes down what it
+// fakeSystemctl puts a program of that name first in PATH that writes down what it
 // is asked and then does as the script says; it returns what was asked.
-func systemctl(t *testing.T, script string) (asked func() string) {
+func fakeSystemctl(t *testing.T, script string) (asked func() string) {
 	t.Helper()
 	dir := t.TempDir()
 	text := "#!/bin/sh\necho \"$@\" >>" + dir + "/asked\n" + script + "\n"
@@ -88,7 +79,7 @@ func TestInstallAndUninstall(t *testing.T) {
 	if !isolate(t, true) {
 		return
 	}
-	asked := systemctl(t, "")
+	asked := fakeSystemctl(t, "")
 	var out bytes.Buffer
 	for _, turn := range []string{"first", "again"} {
 		out.Reset()
@@ -101,18 +92,18 @@ func TestInstallAndUninstall(t *testing.T) {
 		if want := "installed /etc/systemd/system/dovesnap.service; start it: dovesnap service start\n"; out.String() != want {
 			t.Errorf("%s: says %q", turn, out.String())
 		}
-		compareUnit(t)
+		compareUnits(t)
 	}
 	for _, do := range []func() error{Start, Stop, Restart} {
 		if err := do(); err != nil {
 			t.Error(err)
 		}
 	}
-	if got, want := asked(), "start dovesnap.service; stop dovesnap.service; restart dovesnap.service"; got != want {
+	if got, want := asked(), "start dovesnap.service; stop dovesnap.socket; stop dovesnap.service; restart dovesnap.service"; got != want {
 		t.Errorf("systemctl %s, want %s", got, want)
 	}
 	for _, tt := range []struct{ asked, says string }{
-		{"stop dovesnap.service; disable dovesnap.service; daemon-reload", "uninstalled"},
+		{"stop dovesnap.socket; stop dovesnap.service; disable dovesnap.service; daemon-reload; daemon-reload", "uninstalled"},
 		{"", "the service is not installed"},
 	} {
 		out.Reset()
@@ -128,62 +119,28 @@ func TestInstallAndUninstall(t *testing.T) {
 	}
 }
 
-// compareUnit compares the installed unit with the golden file, and has systemd
-// itself read it.
-func compareUnit(t *testing.T) {
+// compareUnits compares what is installed with the units of the folder systemd:
+// the mark, and this program's path, are the only difference.
+func compareUnits(t *testing.T) {
 	t.Helper()
-	const golden = "testdata/dovesnap.service"
-	got, err := os.ReadFile(installed)
-	if err != nil {
-		t.Fatal(err)
-	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := bytes.Replace(got, []byte("ExecStart="+self+" run\n"), []byte("ExecStart=/usr/sbin/dovesnap run\n"), 1)
-	if *update {
-		if err := os.WriteFile(golden, text, 0o644); err != nil {
+	for _, unit := range append([]string{systemd.Main}, systemd.Others...) {
+		got, err := os.ReadFile(unitDir + "/" + unit)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(text)); diff != "" {
-		t.Errorf("%s (go test ./service -update writes it anew): %s", golden, diff)
-	}
-}
-
-// TestSystemdReadsUnit has systemd look for mistakes in the golden unit, which
-// TestInstallAndUninstall holds to the template.
-func TestSystemdReadsUnit(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("systemd-analyze is not installed")
-	}
-	text, err := os.ReadFile("testdata/dovesnap.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name, from, to string
-		good           bool
-	}{
-		{"as it is", "/usr/sbin/dovesnap", "/bin/true", true},
-		{"with a mistake", "KillMode=process", "KillMode=proces", false}, // else this test could not fail
-	} {
-		file := t.TempDir() + "/dovesnap.service"
-		changed := bytes.ReplaceAll(text, []byte("/usr/sbin/dovesnap"), []byte("/bin/true"))
-		changed = bytes.ReplaceAll(changed, []byte(tt.from), []byte(tt.to))
-		if err := os.WriteFile(file, changed, 0o644); err != nil {
+		want, err := os.ReadFile("../systemd/" + unit)
+		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", file).CombinedOutput()
-		complains := err != nil || bytes.Contains(out, []byte(file))
-		if complains == tt.good {
-			t.Errorf("%s: %v\n%s", tt.name, err, out)
+		text := strings.ReplaceAll(string(got), "="+self+" ", "=/usr/sbin/dovesnap ")
+		text = strings.ReplaceAll(text, "=-"+self+" ", "=-/usr/sbin/dovesnap ")
+		text = strings.TrimPrefix(text, mark+"\n# Your changes belong into a drop-in: systemctl edit "+unit+"\n")
+		if diff := cmp.Diff(string(want), text); diff != "" {
+			t.Errorf("%s: %s", unit, diff)
 		}
 	}
 }
@@ -192,7 +149,7 @@ func TestRefusals(t *testing.T) {
 	if !isolate(t, true) {
 		return
 	}
-	asked := systemctl(t, "")
+	asked := fakeSystemctl(t, "")
 	var out bytes.Buffer
 	check := func(what string, err error, want string) {
 		t.Helper()
@@ -232,7 +189,7 @@ func TestSystemctlFails(t *testing.T) {
 	if !isolate(t, true) {
 		return
 	}
-	systemctl(t, "echo failed >&2; exit 1")
+	fakeSystemctl(t, "echo failed >&2; exit 1")
 	if err := Install(new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), "cannot install service: systemctl enable: exit status 1") {
 		t.Errorf("got %v", err)
 	}
@@ -260,7 +217,7 @@ func TestRunning(t *testing.T) {
 		{`[ $1 = is-active ] && { echo inactive; exit 3; }; echo 0 unit files listed`, false, "not installed"},
 		{"echo failed; exit 3", false, "service in failed state"},
 	} {
-		systemctl(t, tt.script)
+		fakeSystemctl(t, tt.script)
 		running, state, err := Running()
 		if err != nil || running != tt.running || state != tt.want {
 			t.Errorf("%s: got %t, %q, %v", tt.script, running, state, err)

@@ -34,6 +34,7 @@ type Config struct {
 	RunDir   string // db.sock, pidfiles, control sockets; default /run/openvswitch
 	DBDir    string // conf.db (may be a symlink, as on Debian), system-id.conf; default /etc/openvswitch
 	StateDir string // our lock, the children's output, saved flows; default /run/dovesnap
+	Units    bool   // the daemons are units of systemd's (see units), not children of ours
 
 	BinDirs []string // searched before $PATH and the usual sbin directories
 	Schema  string   // default /usr/share/openvswitch/vswitch.ovsschema

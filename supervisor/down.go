@@ -39,7 +39,13 @@ func Down(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	for _, name := range []string{ovsVswitchd, ovsdbServer} {
 		for _, pid := range cfg.marked(name) {
-			if err := cfg.stopMarked(ctx, name, pid); err != nil {
+			// systemd would start it again.
+			if unit := unitOf(name, pid); unit != "" {
+				err = systemctl(ctx, cfg.StartTimeout, "stop", unit)
+			} else {
+				err = cfg.stopMarked(ctx, name, pid)
+			}
+			if err != nil {
 				return fmt.Errorf("cannot stop %s: %w", name, err)
 			}
 			log.Info("stopped", "child", name, "pid", pid)

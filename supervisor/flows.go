@@ -71,8 +71,14 @@ func (f *flowStore) bridges(ctx context.Context) ([]bridge, error) {
 func (f *flowStore) file(b bridge) string { return filepath.Join(f.cfg.flowsDir(), b.name) }
 
 // save writes a snapshot of every bridge of ours and deletes those of bridges
-// that are gone. A file's time says when it was last known to be true.
+// that are gone. A file's time says when it was last known to be true. A switch
+// that has not got its flows back is not asked: its snapshot would replace the
+// one it is being restored from.
 func (f *flowStore) save(ctx context.Context) error {
+	now, err := f.cfg.root(ctx)
+	if err != nil || now.other[restoreWait] == "true" {
+		return err
+	}
 	bridges, err := f.bridges(ctx)
 	if err != nil {
 		return err
@@ -138,6 +144,30 @@ func (f *flowStore) usable(ctx context.Context) ([]snapshot, error) {
 	}
 	return list, nil
 }
+
+// restoreTries is how often a restore is begun for one that ends: a switch that
+// dies of its flows must once be started without them.
+const restoreTries = 3
+
+// begin says whether there are flows to restore, and counts the try.
+func (f *flowStore) begin(ctx context.Context) (bool, error) {
+	list, err := f.usable(ctx)
+	if err != nil || len(list) == 0 {
+		return false, err
+	}
+	tries, _ := os.ReadFile(f.triesFile()) // none: the first
+	if len(tries) >= restoreTries {
+		f.log.Warn("it did not get ready while its flows were restored; starting it without them", "tries", len(tries))
+		f.discard()
+		return false, f.finished()
+	}
+	return true, replaceFile(f.triesFile(), string(tries)+"x", 0o600)
+}
+
+// finished ends the series of tries.
+func (f *flowStore) finished() error { return remove(f.triesFile()) }
+
+func (f *flowStore) triesFile() string { return filepath.Join(f.cfg.StateDir, "restoring") }
 
 func (f *flowStore) discard() {
 	if err := os.RemoveAll(f.cfg.flowsDir()); err != nil {

@@ -14,14 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// launch starts a daemon that outlives us: a session of its own, no
-// parent-death signal, and its output in a file, since a pipe whose reader died
-// would end it by SIGPIPE.
-func (c Config) launch(name string, args ...string) (*proc, error) {
+// argv is the command line of a daemon in the foreground, its path first, which
+// logs to stderr in the form that splitLine reads.
+func (c Config) argv(name string, args ...string) ([]string, error) {
 	path, err := c.tool(name)
 	if err != nil {
 		return nil, err
 	}
+	return append(append([]string{path}, args...), "--pidfile="+c.pidFile(name),
+		"-vconsole:info", "-vsyslog:off", "-vfile:off", "-vPATTERN:console:"+logPattern), nil
+}
+
+// launch starts a daemon that outlives us: a session of its own, no
+// parent-death signal, and its output in a file, since a pipe whose reader died
+// would end it by SIGPIPE.
+func (c Config) launch(name string, argv []string) (*proc, error) {
 	out, err := os.OpenFile(c.logFile(name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
 		return nil, err
@@ -31,9 +38,7 @@ func (c Config) launch(name string, args ...string) (*proc, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, append(args,
-		"--pidfile="+c.pidFile(name),
-		"-vconsole:info", "-vsyslog:off", "-vfile:off", "-vPATTERN:console:"+logPattern)...)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = "/"
 	cmd.Env = append(c.env(), c.mark(name))
 	cmd.Stdout, cmd.Stderr = out, out

@@ -42,13 +42,21 @@ func (d *ovsdbDaemon) Prepare(ctx context.Context) error {
 	return d.cfg.prepareDatabase(ctx, d.log)
 }
 
-func (d *ovsdbDaemon) Launch(context.Context) (process, error) {
-	return adopted(d.cfg.launch(ovsdbServer, d.cfg.database(),
+func (d *ovsdbDaemon) Launch(ctx context.Context) (process, error) {
+	argv, err := d.command(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return adopted(d.cfg.launch(ovsdbServer, argv))
+}
+
+func (d *ovsdbDaemon) command(context.Context) ([]string, error) {
+	return d.cfg.argv(ovsdbServer, d.cfg.database(),
 		"--remote=punix:"+d.cfg.socket(),
 		"--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
 		"--private-key=db:Open_vSwitch,SSL,private_key",
 		"--certificate=db:Open_vSwitch,SSL,certificate",
-		"--bootstrap-ca-cert=db:Open_vSwitch,SSL,ca_cert"))
+		"--bootstrap-ca-cert=db:Open_vSwitch,SSL,ca_cert")
 }
 
 // Ready writes what identifies this installation, as ovs-ctl does, before it

@@ -560,7 +560,9 @@ func TestStranger(t *testing.T) {
 	cfg, err := elsewhere.withDefaults()
 	must(t, err)
 	must(t, os.MkdirAll(cfg.StateDir, 0o755))
-	p, err := cfg.launch(ovsVswitchd, "unix:"+cfg.socket())
+	argv, err := cfg.argv(ovsVswitchd, "unix:"+cfg.socket())
+	must(t, err)
+	p, err := cfg.launch(ovsVswitchd, argv)
 	must(t, err)
 	eventually(t, "the conflict is reported", func() bool {
 		return strings.Contains(r.Status().Conflict, fmt.Sprintf("another ovs-vswitchd (pid %d)", p.PID()))

@@ -16,8 +16,11 @@
 //     directory, in which we would not know our own child again.
 //   - Only processes found by pidfile lock or by that mark are ever signalled,
 //     and only through a pidfd, which cannot hit a reused pid.
-//   - Under systemd the unit must say KillMode=process, or stopping the unit
-//     takes the children with it.
+//   - Under systemd the daemons are units of their own (Config.Units; [Exec],
+//     [AwaitReady] and [SaveFlows] are what those units run), started from here
+//     and restarted by whoever notices first.
+//   - Without those units they are children, and dovesnap's own unit must say
+//     KillMode=process, or stopping it takes them with it.
 //   - In attach mode nothing is written: no row, no file of Open vSwitch.
 package supervisor
 
@@ -110,8 +113,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 // itself.
 func (s *Supervisor) manage() []func(context.Context) {
 	dbReady := make(chan struct{})
-	db := s.newChild(ovsdbServer, newOVSDB(s.cfg, s.log), func() { close(dbReady) })
-	vs := s.newChild(ovsVswitchd, newVswitchd(s.cfg, s.log), s.isReady)
+	db := s.newChild(ovsdbServer, s.launcher(ovsdbServer), func() { close(dbReady) })
+	vs := s.newChild(ovsVswitchd, s.launcher(ovsVswitchd), s.isReady)
 	s.mu.Lock()
 	s.children = []*child{db, vs}
 	s.mu.Unlock()
@@ -127,6 +130,15 @@ func (s *Supervisor) manage() []func(context.Context) {
 		newTail(s.cfg.logFile(ovsdbServer), s.cfg.LogLimit, s.log.With("child", ovsdbServer)).run,
 		newTail(s.cfg.logFile(ovsVswitchd), s.cfg.LogLimit, s.log.With("child", ovsVswitchd)).run,
 	}
+}
+
+// launcher is the daemon itself, or the daemon as systemd starts it.
+func (s *Supervisor) launcher(name string) daemon {
+	d := newDaemon(s.cfg, name, s.log)
+	if s.cfg.Units {
+		return unit{d, s.cfg, name}
+	}
+	return d
 }
 
 // newChild calls first when it is ready for the first time, and tells of change

@@ -23,7 +23,6 @@ type vswitchd struct {
 	flows *flowStore
 
 	restoreBy time.Time // flow-restore-wait is cleared by then in any case
-	restoring bool      // launched to restore flows, not ready since
 	saved     time.Time // last snapshot
 	trailing  lag
 	hadPorts  bool // an internal port was up in this process
@@ -70,31 +69,36 @@ func (v *vswitchd) awaitOVSDB(ctx context.Context) error {
 	}
 }
 
-// Launch sets what ovs-vswitchd reads once, at its start. userspace-tso-enable
-// is always on: nothing to the kernel datapath, and on netdev what lets the
-// containers keep their offloads. flow-restore-wait makes it keep the kernel's
-// flows, and wait for ours, but without flows to restore it would only wait.
-// next_cfg is bumped so that cur_cfg will speak of this process and no other.
 func (v *vswitchd) Launch(ctx context.Context) (process, error) {
-	if v.restoring {
-		v.log.Warn("it did not get ready while its flows were restored; starting it without them")
-		v.flows.discard()
+	argv, err := v.command(ctx)
+	if err != nil {
+		return nil, err
 	}
-	snapshots, err := v.flows.usable(ctx)
+	p, err := v.cfg.launch(ovsVswitchd, argv)
+	v.restoreBy = time.Now().Add(v.cfg.RestoreWithin)
+	return adopted(p, err)
+}
+
+// command sets what ovs-vswitchd reads once, at its start, and returns how it is
+// started. userspace-tso-enable is always on: nothing to the kernel datapath, and
+// on netdev what lets the containers keep their offloads. flow-restore-wait makes
+// it keep the kernel's flows, and wait for ours, but without flows to restore it
+// would only wait. next_cfg is bumped so that cur_cfg will speak of this process
+// and no other.
+func (v *vswitchd) command(ctx context.Context) ([]string, error) {
+	restoring, err := v.flows.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	settings := map[string]string{"userspace-tso-enable": "true"}
-	if v.restoring = len(snapshots) > 0; v.restoring {
+	if restoring {
 		settings[restoreWait] = "true"
 	}
 	mutations := append([]any{drop("other_config", restoreWait), ask}, put("other_config", settings)...)
 	if _, err := v.cfg.transact(ctx, mutateRoot(mutations...)); err != nil {
 		return nil, err
 	}
-	p, err := v.cfg.launch(ovsVswitchd, v.Endpoint(), "--mlockall")
-	v.restoreBy = time.Now().Add(v.cfg.RestoreWithin)
-	return adopted(p, err)
+	return v.cfg.argv(ovsVswitchd, v.Endpoint(), "--mlockall")
 }
 
 func (v *vswitchd) Endpoint() string { return "unix:" + v.cfg.socket() }
@@ -121,8 +125,7 @@ func (v *vswitchd) Ready(ctx context.Context, p process) error {
 		v.restore(ctx)
 		return v.clearRestoreWait(ctx)
 	}
-	v.restoring = false
-	return nil
+	return v.flows.finished()
 }
 
 func (v *vswitchd) restore(ctx context.Context) {

@@ -148,12 +148,30 @@ func lockOwner(path string) (int, error) {
 	return int(lk.Pid), nil
 }
 
-// marked lists our own processes of that name, in this network namespace.
+// marked lists our own processes of that name, in this network namespace: by the
+// mark, or by the unit. The environment of a process with more capabilities than
+// ours cannot be read (ptrace(2), "Ptrace access mode checking"), and under
+// systemd ovs-vswitchd is one.
 func (c Config) marked(name string) []int {
 	return slices.DeleteFunc(processes(name), func(pid int) bool {
+		if unitOf(name, pid) != "" {
+			return false
+		}
 		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		return err != nil || !slices.Contains(strings.Split(string(env), "\x00"), c.mark(name))
 	})
+}
+
+// unitOf is the systemd unit that a process of ours belongs to; "" for a child of
+// a dovesnap. A control group is named after its unit (systemd.unit(5)).
+func unitOf(name string, pid int) string {
+	groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid)) // gone: of no unit
+	for _, line := range strings.Split(string(groups), "\n") {
+		if unit := units[name]; filepath.Base(line) == unit {
+			return unit
+		}
+	}
+	return ""
 }
 
 // strangers lists each ovs-vswitchd of this network namespace that is neither
@@ -170,8 +188,8 @@ func (c Config) strangers() []int {
 func processes(name string) (pids []int) {
 	// Not /proc/self: that is the first thread, which may at this moment be lent
 	// to a goroutine at work inside a container.
-	here, err := os.Readlink("/proc/thread-self/ns/net")
-	if err != nil {
+	here := netnsOf("/proc/thread-self")
+	if here == 0 {
 		return nil
 	}
 	comms, _ := filepath.Glob("/proc/[0-9]*/comm") // only a bad pattern is an error
@@ -182,9 +200,20 @@ func processes(name string) (pids []int) {
 		}
 		dir := filepath.Dir(path)
 		pid, err := strconv.Atoi(filepath.Base(dir))
-		if ns, nerr := os.Readlink(dir + "/ns/net"); err == nil && nerr == nil && ns == here {
+		if err == nil && netnsOf(dir) == here {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// netnsOf tells network namespaces apart by the inode of a file that each has one
+// of its own of; 0 for a process that is gone. The link ns/net would need
+// CAP_SYS_PTRACE.
+func netnsOf(dir string) uint64 {
+	var st unix.Stat_t
+	if unix.Stat(dir+"/net/dev", &st) != nil {
+		return 0
+	}
+	return st.Ino
 }
