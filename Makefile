@@ -22,6 +22,10 @@ help: ## say what there is (default)
 build: ## build bin/dovesnap
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X dovesnap/cli.version=$(VERSION)' -o bin/dovesnap .
 
+.PHONY: package
+package: ## build .deb and .rpm into dist/; ARCH=amd64 only those; PACKAGE_VERSION=1.2.3 instead of git's
+	@cd packaging && $(GO) run . $(if $(ARCH),-arch $(ARCH)) $(if $(PACKAGE_VERSION),-version $(PACKAGE_VERSION))
+
 .PHONY: test
 test: setup check test-unit test-e2e ## the whole suite (as root): checks, unit tests, end-to-end tests
 
@@ -81,4 +85,4 @@ generate: ## write generated files anew
 
 .PHONY: clean
 clean: ## remove what was built here
-	rm -rf bin
+	rm -rf bin dist
