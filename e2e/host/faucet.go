@@ -33,7 +33,7 @@ func FaucetVenv(ctx context.Context, cache string, progress io.Writer) (string, 
 	venv := filepath.Join(cache, fmt.Sprintf("faucet-%x", key[:6]))
 	// An environment cannot be renamed (its programs know their path), so the
 	// file that marks it complete is what is made once.
-	return venv, once(venv+".complete", func() error {
+	return venv, Once(venv+".complete", func() error {
 		fmt.Fprintf(progress, "installing Faucet in %s, once, about half a minute\n", venv)
 		if err := os.RemoveAll(venv); err != nil {
 			return err

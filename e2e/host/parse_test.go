@@ -60,7 +60,7 @@ func TestAnswerDNSRefusesJunk(t *testing.T) {
 // failed half-way is made again.
 func TestOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cache", "thing")
-	if err := once(path, func() error { return errors.New("half-way") }); err == nil {
+	if err := Once(path, func() error { return errors.New("half-way") }); err == nil {
 		t.Fatal("failure is not reported")
 	}
 	var builds, asked = 0, sync.WaitGroup{}
@@ -68,7 +68,7 @@ func TestOnce(t *testing.T) {
 		asked.Add(1)
 		go func() {
 			defer asked.Done()
-			if err := once(path, func() error { builds++; return os.Mkdir(path, 0o755) }); err != nil {
+			if err := Once(path, func() error { builds++; return os.Mkdir(path, 0o755) }); err != nil {
 				t.Error(err)
 			}
 		}()

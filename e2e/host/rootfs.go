@@ -57,9 +57,9 @@ func Rootfs(ctx context.Context, cache, suite string, progress io.Writer) (strin
 	argv := mmdebstrap(suite)
 	key := sha256.Sum256([]byte(strings.Join(argv, " ")))
 	root := filepath.Join(cache, fmt.Sprintf("%s-%x", suite, key[:6]))
-	return root, once(root, func() error {
+	return root, Once(root, func() error {
 		fmt.Fprintf(progress, "building %s's root file system in %s, once, about a minute\n", suite, root)
-		mirror, err := debianMirror(ctx)
+		mirror, err := DebianMirror(ctx)
 		if err != nil {
 			return err
 		}
@@ -95,8 +95,8 @@ func mmdebstrap(suite string) []string {
 	return argv
 }
 
-// debianMirror returns the mirror that this machine's apt is set up with.
-func debianMirror(ctx context.Context) (string, error) {
+// DebianMirror returns the mirror that this machine's apt is set up with.
+func DebianMirror(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets",
 		"--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages").Output()
 	if err != nil {
@@ -110,8 +110,8 @@ func debianMirror(ctx context.Context) (string, error) {
 	return "", errors.New("cannot find Debian mirror: apt has none; run apt-get update")
 }
 
-// once makes path by calling build unless it exists, one process at a time.
-func once(path string, build func() error) error {
+// Once makes path by calling build unless it exists, one process at a time.
+func Once(path string, build func() error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
