@@ -27,7 +27,7 @@ package: ## build .deb and .rpm into dist/; ARCH=amd64 only those; PACKAGE_VERSI
 	@cd packaging && $(GO) run . $(if $(ARCH),-arch $(ARCH)) $(if $(PACKAGE_VERSION),-version $(PACKAGE_VERSION))
 
 .PHONY: test
-test: setup check test-unit test-e2e ## the whole suite (as root): checks, unit tests, end-to-end tests
+test: setup check test-unit test-packages test-e2e ## the whole suite (as root): checks, unit tests, packages, end-to-end tests
 
 .PHONY: setup
 setup: # install what the tests need and this machine lacks
@@ -38,11 +38,17 @@ check: # formatting and go vet
 	@echo "checking format and go vet"
 	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "gofmt differs: $$unformatted" >&2; exit 1; }
 	@$(GO) vet ./...
+	@cd packaging && $(GO) vet ./...
 
 .PHONY: test-unit
 test-unit: ## unit tests, with the race detector; what needs root skips without it
 	@echo "unit tests"
 	@$(GO) test -race $(UNIT)
+
+.PHONY: test-packages
+test-packages: ## build the packages and test them (as root): contents, scripts, install to purge
+	@echo "packages"
+	@cd packaging && $(GO) test -race -timeout 15m ./...
 
 .PHONY: test-e2e
 test-e2e: ## end-to-end tests (as root) with dockerd, Open vSwitch and Faucet; RUN=regexp picks some
@@ -78,6 +84,7 @@ $(DEMO):
 .PHONY: golden
 golden: ## write the expected results of golden tests anew; read the diff
 	@$(GO) test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
+	@cd packaging && $(GO) test . -rewrite
 
 .PHONY: generate
 generate: ## write generated files anew

@@ -14,8 +14,8 @@ record=${1:-/dev/null}
 
 # mmdebstrap makes the root file systems. Faucet is installed by python3-venv,
 # and one of its libraries is compiled (gcc, headers), which the race detector
-# needs too.
-packages="mmdebstrap debian-archive-keyring python3-venv python3-dev gcc libc6-dev"
+# needs too. lintian, rpm and rpmlint examine the packages that we build.
+packages="mmdebstrap debian-archive-keyring python3-venv python3-dev gcc libc6-dev lintian rpm rpmlint"
 
 fail() {
 	echo "cannot install packages: $*" >&2

@@ -6,6 +6,7 @@ go 1.24.0
 require (
 	dovesnap v0.0.0
 	github.com/cpuguy83/go-md2man/v2 v2.0.6
+	github.com/google/go-cmp v0.7.0
 	github.com/goreleaser/nfpm/v2 v2.43.1
 	github.com/spf13/cobra v1.10.2
 	go.yaml.in/yaml/v3 v3.0.6
