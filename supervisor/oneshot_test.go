@@ -40,10 +40,11 @@ func TestMain(m *testing.M) {
 
 // fakeSystemd is a systemctl that knows the daemons' units well enough: a start
 // of one that runs does nothing, and a start returns when the unit is ready.
-func fakeSystemd(t *testing.T) (asked func() string) {
+func fakeSystemd(t *testing.T) (asked func() string, is func(substate string)) {
 	t.Helper()
 	dir, self := t.TempDir(), executable(t)
 	must(t, os.WriteFile(dir+"/systemctl", []byte(`#!/bin/sh
+[ "$1" != show ] || { cat `+dir+`/substate 2>/dev/null; exit 0; }
 echo "$@" >>`+dir+`/asked
 case $2 in
 dovesnap-ovsdb.service) name=ovsdb-server ;;
@@ -59,11 +60,12 @@ echo $! >`+dir+`/$name.pid
 `+oneshotEnv+`="ready $name" exec `+self+`
 `), 0o755))
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	return func() string {
+	asked = func() string {
 		text, _ := os.ReadFile(dir + "/asked")
 		_ = os.Remove(dir + "/asked")
 		return strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "; ")
 	}
+	return asked, func(substate string) { must(t, os.WriteFile(dir+"/substate", []byte(substate+"\n"), 0o644)) }
 }
 
 // executable is a path that another program may use too.
@@ -77,7 +79,7 @@ func TestUnits(t *testing.T) {
 	if !isolated(t) {
 		return
 	}
-	asked := fakeSystemd(t)
+	asked, is := fakeSystemd(t)
 	cfg := quick()
 	cfg.Units = true
 	r := start(t, cfg)
@@ -96,15 +98,21 @@ func TestUnits(t *testing.T) {
 	must(t, SaveFlows(t.Context(), cfg, slog.New(slog.DiscardHandler)))
 
 	// It dies: systemd is asked for another, which restores the flows itself.
+	// While systemd lets RestartSec= pass, "start" would wait with it.
 	vs := r.pid(ovsVswitchd)
-	must(t, unix.Kill(vs, unix.SIGKILL))
-	vs = r.awaitReplaced(ovsVswitchd, vs)
-	if got, want := asked(), "start dovesnap-vswitchd.service"; got != want {
-		t.Errorf("systemctl %s, want %s", got, want)
+	for substate, want := range map[string]string{"failed": "start dovesnap-vswitchd.service", "auto-restart": "restart dovesnap-vswitchd.service"} {
+		is(substate)
+		must(t, unix.Kill(vs, unix.SIGKILL))
+		vs = r.awaitReplaced(ovsVswitchd, vs)
+		if got := asked(); got != want {
+			t.Errorf("%s: systemctl %s, want %s", substate, got, want)
+		}
+		if got := flows(); got != before {
+			t.Errorf("%s: flows %q, before %q", substate, got, before)
+		}
+		must(t, SaveFlows(t.Context(), cfg, slog.New(slog.DiscardHandler)))
 	}
-	if got := flows(); got != before {
-		t.Errorf("flows %q, before %q", got, before)
-	}
+	is("running")
 
 	// It lives, but its run directory was emptied.
 	files, err := filepath.Glob("/run/openvswitch/ovs-vswitchd*")

@@ -29,7 +29,11 @@ func (u unit) Prepare(context.Context) error { return nil }
 
 // Launch returns when the unit is started, which is when the daemon is ready.
 func (u unit) Launch(ctx context.Context) (process, error) {
-	if err := systemctl(ctx, u.cfg.StartTimeout, "start", units[u.name]); err != nil {
+	verb := "start"
+	if waits(ctx, units[u.name]) {
+		verb = "restart"
+	}
+	if err := systemctl(ctx, u.cfg.StartTimeout, verb, units[u.name]); err != nil {
 		return nil, fmt.Errorf("%w; it said: %s", err, lastJournal(ctx, units[u.name]))
 	}
 	p, err := u.daemon.Adopt(ctx)
@@ -44,6 +48,15 @@ func (u unit) Launch(ctx context.Context) (process, error) {
 		err = fmt.Errorf("%s was started, and has ended", units[u.name])
 	}
 	return p, err
+}
+
+// waits is true of a unit whose end was noticed by systemd too, which lets
+// RestartSec= pass first. A start would wait for that, a restart does not.
+func waits(ctx context.Context, unit string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "systemctl", "show", "--property=SubState", "--value", unit).Output()
+	return err == nil && strings.HasPrefix(string(out), "auto-restart")
 }
 
 // systemctl runs one command on one unit; its error is systemctl's own line.
