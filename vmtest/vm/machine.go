@@ -206,6 +206,26 @@ func (m *machine) connect(ctx context.Context) error {
 	return nil
 }
 
+// reconnect returns when the agent answers in another boot than before.
+func (m *machine) reconnect(ctx context.Context, before string) error {
+	for {
+		// The old boot's agent may answer, and go; so may its hello come late.
+		brief, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := m.connect(brief)
+		cancel()
+		if err == nil && m.agent.BootID != before {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-m.ended:
+			return m.because(errors.New("cannot reach agent"))
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
 // kill ends qemu at once.
 func (m *machine) kill() error {
 	if m.agent != nil {

@@ -19,7 +19,7 @@ type programs struct {
 	key   string
 }
 
-var sources = []string{"./vmtest/agent/vmagent"}
+var sources = []string{"./vmtest/agent/vmagent", "./vmtest/stream"}
 
 var (
 	once  sync.Once

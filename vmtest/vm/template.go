@@ -151,12 +151,17 @@ func stateKey(ctx context.Context) (string, error) {
 	return key(string(version), strings.Join(hardware, " ")), nil
 }
 
+// waitForBoot ends when all that the boot starts has been started or has failed;
+// the service manager may not listen yet when the agent does.
+const waitForBoot = `until state=$(systemctl is-system-running --wait) || case $state in ""|offline|initializing|starting) false; esac; do
+	sleep 0.1
+done`
+
 // booted waits for the boot's end, and returns an error if a unit failed.
 func (m *machine) booted(ctx context.Context) error {
-	// The service manager may not listen yet when the agent does.
-	const wait = `until state=$(systemctl is-system-running --wait) || [ -n "$state" -a "$state" != offline ]; do sleep 0.1; done
-		echo $state; test $state = running || { systemctl --failed --no-pager; exit 1; }`
-	if out, err := m.sh(ctx, wait); err != nil {
+	out, err := m.sh(ctx, waitForBoot+`
+		test $state = running || { echo $state; systemctl --failed --no-pager; exit 1; }`)
+	if err != nil {
 		return fmt.Errorf("cannot boot virtual machine: %w: %s", err, out)
 	}
 	return nil
