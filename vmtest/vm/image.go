@@ -148,7 +148,7 @@ func faucetTree(ctx context.Context, root, venv string) error {
 			suite = name
 		}
 	}
-	argv := mmdebstrap(suite, []string{"python3"})
+	argv := mmdebstrap(suite, []string{"python3", "libstdc++6"})
 	argv[2] = "--variant=essential"
 	const script = "rm -rf /var/cache/apt /var/lib/apt/lists /usr/share/doc; mkdir -p /etc/faucet /var/log/faucet"
 	if err := debootstrap(ctx, suite, root, argv, "", script); err != nil {
