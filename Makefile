@@ -24,6 +24,7 @@ build: ## build bin/dovesnap
 
 .PHONY: package
 package: ## build .deb and .rpm into dist/; ARCH=amd64 only those; PACKAGE_VERSION=1.2.3 instead of git's
+	@rm -f dist/dovesnap_*.deb dist/dovesnap-*.rpm
 	@cd packaging && $(GO) run . $(if $(ARCH),-arch $(ARCH)) $(if $(PACKAGE_VERSION),-version $(PACKAGE_VERSION))
 
 .PHONY: test
