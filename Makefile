@@ -58,6 +58,12 @@ test-e2e: ## end-to-end tests (as root) with dockerd, Open vSwitch and Faucet; R
 	@$(GO) test -count=1 -timeout 10m -v -run '$(RUN)' ./e2e/host
 	@$(GO) test -count=1 -timeout 80m -parallel 3 -v -run '$(RUN)' ./e2e
 
+.PHONY: vmtest
+vmtest: ## tests in virtual machines (as root): the package on real systems; RUN=regexp picks some
+	@hack/setup.sh --vm
+	@echo "tests in virtual machines (the first run builds three, two minutes each)"
+	@DOVESNAP_VM=1 $(GO) test -count=1 -timeout 3h -parallel 1 -v -run '$(RUN)' ./vmtest
+
 .PHONY: bench
 bench: setup ## compare with Docker's own bridge (as root): medians and ratios
 	@$(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e

@@ -6,16 +6,19 @@
 # in root file systems of their own (e2e/host), so nothing on this machine is
 # started, enabled or configured. May be run again at any time.
 #
-# Usage: hack/setup.sh [RECORD]
-# RECORD is a file to which the names of the packages installed are added, for
-# whoever wants to remove them again.
+# Usage: hack/setup.sh [--vm] [RECORD]
+# With --vm, what virtual machines need too (vmtest). RECORD is a file to which
+# the names of the packages installed are added, for whoever wants to remove them
+# again.
 set -eu
+vm=
+[ "${1:-}" != --vm ] || { vm="qemu-system-x86 qemu-utils e2fsprogs" && shift; }
 record=${1:-/dev/null}
 
 # mmdebstrap makes the root file systems. Faucet is installed by python3-venv,
 # and one of its libraries is compiled (gcc, headers), which the race detector
 # needs too. lintian, rpm and rpmlint examine the packages that we build.
-packages="mmdebstrap debian-archive-keyring python3-venv python3-dev gcc libc6-dev lintian rpm rpmlint"
+packages="mmdebstrap debian-archive-keyring python3-venv python3-dev gcc libc6-dev lintian rpm rpmlint $vm"
 
 fail() {
 	echo "cannot install packages: $*" >&2

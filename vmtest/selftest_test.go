@@ -118,7 +118,7 @@ func TestSelfProbes(t *testing.T) {
 		}
 
 		stream = g.Stream("", "c2", address, 5002)
-		g.Sh("docker kill c2")
+		g.Sh("kill $(pgrep -f '^stream serve 5002')")
 		if got := stream.Stop(); got.Error == "" {
 			t.Errorf("the other end died: %+v", got)
 		}

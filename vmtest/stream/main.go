@@ -52,7 +52,9 @@ func main() {
 	if os.Args[1] == "serve" {
 		log.Fatal(serve(os.Args[2]))
 	}
-	res := send(os.Args[2])
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	res := send(os.Args[2], stop)
 	_ = json.NewEncoder(os.Stdout).Encode(res)
 	if res.Error != "" {
 		os.Exit(1)
@@ -77,9 +79,8 @@ func serve(port string) error {
 	}
 }
 
-func send(address string) (res Result) {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+// send sends until stop.
+func send(address string, stop <-chan os.Signal) (res Result) {
 	conn, err := net.DialTimeout("tcp", address, patience)
 	if err != nil {
 		res.Error = err.Error()
@@ -88,15 +89,20 @@ func send(address string) (res Result) {
 	defer conn.Close()
 	fmt.Println("connected")
 
-	written := make(chan error, 1)
-	go func() { written <- write(conn, stop) }() // ends with the signal or conn
+	var sent uint64
+	written := make(chan error)
+	go func() { // ends with the signal or conn
+		var err error
+		sent, err = write(conn, stop)
+		written <- err
+	}()
 	in := bufio.NewReader(conn)
 	for {
 		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		var n uint64
 		err := binary.Read(in, binary.BigEndian, &n)
 		if errors.Is(err, io.EOF) {
-			break // all that was sent has come back, or the other end has gone
+			break // the other end has no more, or has gone
 		}
 		if err == nil && n != res.Numbers {
 			err = fmt.Errorf("number %d came back as %d", res.Numbers, n)
@@ -112,24 +118,30 @@ func send(address string) (res Result) {
 	}
 	res.Retransmits = retransmits(conn)
 	conn.Close()
-	if err := <-written; err != nil && res.Error == "" {
+	switch err := <-written; {
+	case res.Error != "":
+	case err != nil:
 		res.Error = err.Error()
+	case sent != res.Numbers:
+		res.Error = fmt.Sprintf("%d numbers sent, %d came back", sent, res.Numbers)
 	}
 	return res
 }
 
-// write writes numbers until stop, then closes the connection's sending half.
-func write(conn net.Conn, stop <-chan os.Signal) error {
+// write writes numbers until stop, then closes the connection's sending half, and
+// returns how many there were.
+func write(conn net.Conn, stop <-chan os.Signal) (sent uint64, err error) {
 	tick := time.NewTicker(between)
 	defer tick.Stop()
-	for n := uint64(0); ; n++ {
+	for {
 		_ = conn.SetWriteDeadline(time.Now().Add(patience))
-		if err := binary.Write(conn, binary.BigEndian, n); err != nil {
-			return err
+		if err := binary.Write(conn, binary.BigEndian, sent); err != nil {
+			return sent, err
 		}
+		sent++
 		select {
 		case <-stop:
-			return conn.(*net.TCPConn).CloseWrite()
+			return sent, conn.(*net.TCPConn).CloseWrite()
 		case <-tick.C:
 		}
 	}

@@ -4,17 +4,18 @@ package vm
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
-var packaged = struct {
+var packaged struct {
 	once sync.Once
 	deb  string
 	err  error
-}{}
+}
 
 // Package returns the path of the .deb under test: $DOVESNAP_DEB, else what "make
 // package" makes, once per process.
@@ -31,15 +32,23 @@ func makePackage(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := run(ctx, "make", "-C", root, "package"); err != nil {
+	if err := run(ctx, "make", "-C", root, "package", "ARCH=amd64"); err != nil {
 		return "", err
 	}
 	debs, err := filepath.Glob(filepath.Join(root, "dist", "dovesnap_*_amd64.deb"))
-	if err == nil && len(debs) != 1 {
-		err = fmt.Errorf("cannot choose package: %d for amd64 in dist", len(debs))
-	}
 	if err != nil {
 		return "", err
 	}
-	return debs[0], nil
+	// There may be those of other versions.
+	var newest string
+	var when time.Time
+	for _, deb := range debs {
+		if info, err := os.Stat(deb); err == nil && info.ModTime().After(when) {
+			newest, when = deb, info.ModTime()
+		}
+	}
+	if newest == "" {
+		return "", errors.New("cannot find package: make package left none for amd64 in dist")
+	}
+	return newest, nil
 }

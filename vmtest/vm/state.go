@@ -19,7 +19,11 @@ type State string
 // State returns the guest's.
 func (g *Guest) State() State {
 	g.t.Helper()
-	return State(g.Sh(stateScript))
+	out, code := g.Try(stateScript)
+	if code != 0 {
+		g.t.Fatalf("cannot look at the guest: exit code %d: %s", code, out)
+	}
+	return State(out)
 }
 
 // Diff returns what is in other and not in s ("+ line") and the reverse ("- line"),

@@ -177,7 +177,9 @@ func (m *machine) sh(ctx context.Context, script string) (string, error) {
 	return strings.TrimRight(out.String(), "\n"), err
 }
 
-func shell(script string) []string { return []string{"/bin/bash", "-c", script} }
+// shell returns the command for a script whose stdout and stderr are one, so that
+// what it prints comes in order.
+func shell(script string) []string { return []string{"/bin/bash", "-c", "exec 2>&1\n" + script} }
 
 // put writes a file, with the directories it needs.
 func (m *machine) put(ctx context.Context, text []byte, path string, mode uint32) error {
