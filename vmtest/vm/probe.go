@@ -33,10 +33,36 @@ type Pings struct {
 	Sent       int
 	Lost       []int // their sequence numbers, from 1
 	Duplicates int
+	answered   map[int]time.Time
 }
 
 func (p Pings) String() string {
-	return fmt.Sprintf("%d of %d pings lost %v, %d duplicates", len(p.Lost), p.Sent, p.Lost, p.Duplicates)
+	return fmt.Sprintf("%d of %d pings lost%s, %d duplicates", len(p.Lost), p.Sent, p.gaps(), p.Duplicates)
+}
+
+// gaps tells how many were lost in a row and when, by the clock of the guest's
+// journal: between which two answers.
+func (p Pings) gaps() string {
+	var b strings.Builder
+	for i := 0; i < len(p.Lost); {
+		first, n := p.Lost[i], 1
+		for i+n < len(p.Lost) && p.Lost[i+n] == first+n {
+			n++
+		}
+		i += n
+		fmt.Fprintf(&b, ", %d after %s", n, p.at(first-1))
+		if first+n <= p.Sent {
+			fmt.Fprintf(&b, " until %s", p.at(first+n))
+		}
+	}
+	return b.String()
+}
+
+func (p Pings) at(seq int) string {
+	if at, ok := p.answered[seq]; ok {
+		return at.UTC().Format("15:04:05.000")
+	}
+	return "?"
 }
 
 // Ping starts to ping an address from a container ("": from the guest), and
@@ -44,12 +70,23 @@ func (p Pings) String() string {
 func (g *Guest) Ping(container, address string) *Ping {
 	g.t.Helper()
 	p := &Ping{what: container + " to " + address}
-	// -n: no names, and so no waiting for them.
-	p.task = g.Go(in(container, "ping -n -i 0.02 "+address))
+	// -n: no names, and so no waiting for them; -D: when.
+	p.task = g.Go(in(container, "ping -n -D -i 0.02 "+address))
 	if err := p.task.await(Patience, func(out string) bool { return len(answers(out)) > 0 }); err != nil {
 		p.task.g.t.Fatalf("no answer to pings from %s: %v; it printed:\n%s", p.what, err, p.task.Output())
 	}
 	return p
+}
+
+// Continue returns when n more pings were answered: whatever is to happen to the
+// network late has had time to.
+func (p *Ping) Continue(n int) {
+	p.task.g.t.Helper()
+	before := len(answers(p.task.Output()))
+	if err := p.task.await(Patience, func(out string) bool { return len(answers(out)) >= before+n }); err != nil {
+		out, _ := p.task.Stop(syscall.SIGINT)
+		p.task.g.t.Fatalf("%s: %d more answers did not come: %v: %s", p.what, n, err, count(out))
+	}
 }
 
 // Stop ends the pings and tells what came of them. A ping that was sent just
@@ -82,33 +119,36 @@ func (p *Ping) NoneLost() {
 }
 
 var (
-	answer  = regexp.MustCompile(`(?m)icmp_seq=(\d+) ttl=`)
+	answer  = regexp.MustCompile(`(?m)^\[(\d+)\.(\d{6})\] .*icmp_seq=(\d+) ttl=`)
 	summary = regexp.MustCompile(`(\d+) packets transmitted`)
 )
 
-// answers returns how often each sequence number was answered.
-func answers(out string) map[int]int {
-	seqs := map[int]int{}
+// answers returns when each sequence number was answered, for every time it was.
+func answers(out string) map[int][]time.Time {
+	seqs := map[int][]time.Time{}
 	// ping numbers with 16 bits (RFC 792), and starts again at 0.
 	wraps, last := 0, 0
 	for _, match := range answer.FindAllStringSubmatch(out, -1) {
-		seq, _ := strconv.Atoi(match[1]) // digits
+		// Digits all of them.
+		seconds, _ := strconv.ParseInt(match[1], 10, 64)
+		micros, _ := strconv.ParseInt(match[2], 10, 64)
+		seq, _ := strconv.Atoi(match[3])
 		if seq < last-1<<15 {
 			wraps++
 		}
 		last = seq
-		seqs[seq+wraps<<16]++
+		seqs[seq+wraps<<16] = append(seqs[seq+wraps<<16], time.Unix(seconds, micros*1000))
 	}
 	return seqs
 }
 
 // count evaluates what ping printed.
 func count(out string) Pings {
-	var p Pings
-	got := answers(out)
-	for seq, times := range got {
+	p := Pings{answered: map[int]time.Time{}}
+	for seq, times := range answers(out) {
 		p.Sent = max(p.Sent, seq)
-		p.Duplicates += times - 1
+		p.Duplicates += len(times) - 1
+		p.answered[seq] = times[0]
 	}
 	// The last few may be on their way. More than that have not come back.
 	if match := summary.FindStringSubmatch(out); match != nil {
@@ -117,7 +157,7 @@ func count(out string) Pings {
 		}
 	}
 	for seq := 1; seq <= p.Sent; seq++ {
-		if got[seq] == 0 {
+		if p.answered[seq].IsZero() {
 			p.Lost = append(p.Lost, seq)
 		}
 	}

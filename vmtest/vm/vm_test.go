@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestCount(t *testing.T) {
-	reply := func(seq string) string { return "64 bytes from 10.0.0.2: icmp_seq=" + seq + " ttl=64 time=0.1 ms\n" }
+	reply := func(seq string) string { return "[1700000000.250000] 64 bytes from 10.0.0.2: icmp_seq=" + seq + " ttl=64 time=0.1 ms\n" }
 	for _, test := range []struct {
 		name, out string
 		want      Pings
@@ -27,7 +28,7 @@ func TestCount(t *testing.T) {
 		{"errors are no replies", reply("1") + "From 10.0.0.1 icmp_seq=2 Destination Host Unreachable\n" + reply("3"), Pings{Sent: 3, Lost: []int{2}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, count(test.out)); diff != "" {
+			if diff := cmp.Diff(test.want, count(test.out), cmpopts.IgnoreUnexported(Pings{})); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -35,7 +36,11 @@ func TestCount(t *testing.T) {
 	if got := count(reply("1") + "100 packets transmitted, 1 received"); got.Sent != 100 || len(got.Lost) != 99 {
 		t.Errorf("a network that went away: %s", got)
 	}
-	if got := answers(reply("65535") + reply("0") + reply("1")); got[65535+1] != 1 || got[65535+2] != 1 {
+	if got, want := count(reply("1")+reply("4")+reply("6")+"6 packets transmitted").String(),
+		"3 of 6 pings lost, 2 after 22:13:20.250 until 22:13:20.250, 1 after 22:13:20.250 until 22:13:20.250, 0 duplicates"; got != want {
+		t.Errorf("gaps are shown as %q, want %q", got, want)
+	}
+	if got := answers(reply("65535") + reply("0") + reply("1")); len(got[65535+1]) != 1 || len(got[65535+2]) != 1 {
 		t.Errorf("numbers that start again: %v", got)
 	}
 }
