@@ -53,6 +53,16 @@ func Installed(t testing.TB, suite string) *Guest {
 	return begin(t, suite, nil, withPackage, (*template).start)
 }
 
+// Prepared returns a guest like Installed's on which prepare was called; that is
+// done once for all tests of a program that want the guest of this name.
+func Prepared(t testing.TB, suite, name string, prepare func(*Guest)) *Guest {
+	t.Helper()
+	find := func(ctx context.Context, suite string, progress io.Writer) (*template, error) {
+		return prepared(t, ctx, suite, name, prepare, progress)
+	}
+	return begin(t, suite, nil, find, (*template).start)
+}
+
 func withPackage(ctx context.Context, suite string, progress io.Writer) (*template, error) {
 	deb, err := Package(ctx)
 	if err != nil {

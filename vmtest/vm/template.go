@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"testing"
 
 	"dovesnap/vmtest/agent"
 )
@@ -108,6 +109,39 @@ systemctl is-active dovesnap.service dovesnap-ovsdb.service dovesnap-vswitchd.se
 ovs-vsctl --timeout=30 show
 sync
 fstrim /`
+
+// prepared returns the template that is a machine on which the package and what
+// prepare does were done, for all tests of this program.
+func prepared(t testing.TB, ctx context.Context, suite, name string, prepare func(*Guest), progress io.Writer) (*template, error) {
+	from, err := withPackage(ctx, suite, progress)
+	if err != nil {
+		return nil, err
+	}
+	// What prepare does is part of the program.
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	program, err := os.ReadFile(self)
+	if err != nil {
+		return nil, err
+	}
+	c, err := cache(suite+"-"+name, key(from.path, string(program)), from.cached, func(dir string) error {
+		fmt.Fprintf(progress, "preparing %s's virtual machine for tests of %s\n", suite, name)
+		m := &machine{dir: dir, kernel: from.kernel, disk: filepath.Join(dir, diskFile)}
+		if err := from.start(ctx, m); err != nil {
+			return err
+		}
+		g := &Guest{Suite: suite, t: t, m: m}
+		defer g.end()
+		prepare(g)
+		return m.become(ctx, "sync; fstrim /", dir)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &template{c, from.kernel}, nil
+}
 
 // become runs a script in the machine and saves it as a template in dir.
 func (m *machine) become(ctx context.Context, script, dir string) error {

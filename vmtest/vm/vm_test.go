@@ -15,7 +15,9 @@ import (
 )
 
 func TestCount(t *testing.T) {
-	reply := func(seq string) string { return "[1700000000.250000] 64 bytes from 10.0.0.2: icmp_seq=" + seq + " ttl=64 time=0.1 ms\n" }
+	reply := func(seq string) string {
+		return "[1700000000.250000] 64 bytes from 10.0.0.2: icmp_seq=" + seq + " ttl=64 time=0.1 ms\n"
+	}
 	for _, test := range []struct {
 		name, out string
 		want      Pings
