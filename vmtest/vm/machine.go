@@ -39,10 +39,13 @@ type link struct{ local, remote string }
 // fits the same hardware of the same qemu.
 //
 // Nehalem is the least that today's software wants, and so the quickest to
-// emulate; thread=multi is a thread per processor.
+// emulate. Without cmpxchg16b, which qemu 7.2 emulates with a stale cc_op: the
+// flags are garbage until the next instruction that sets them, and an interrupt in
+// between makes them stay, which kernels from 6.12 on, whose allocator is full of
+// it, do not survive for a minute. thread=multi is a thread per processor.
 var hardware = []string{
 	"-nodefaults", "-no-user-config", "-display", "none",
-	"-machine", "q35", "-cpu", "Nehalem", "-smp", "2", "-m", "1280",
+	"-machine", "q35", "-cpu", "Nehalem,-cx16", "-smp", "2", "-m", "1280",
 	"-accel", "tcg,thread=multi,tb-size=512",
 	"-device", "virtio-rng-pci", "-device", "virtio-serial-pci",
 	"-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 panic=-1 quiet loglevel=4 mitigations=off " +
@@ -169,15 +172,21 @@ func (m *machine) launch(argv []string, files []*os.File) error {
 	return nil
 }
 
-// because returns err with what qemu said, if it has ended.
+// because returns err with what is known to be wrong with the machine.
 func (m *machine) because(err error) error {
 	select {
 	case <-m.ended:
 		text, _ := os.ReadFile(filepath.Join(m.dir, "qemu.log"))
-		return fmt.Errorf("%w; qemu has ended: %s", err, strings.TrimSpace(string(text)))
+		err = fmt.Errorf("%w; qemu has ended: %s", err, strings.TrimSpace(string(text)))
 	default:
-		return err
 	}
+	console, _ := os.ReadFile(filepath.Join(m.dir, "console.log"))
+	for _, line := range strings.Split(string(console), "\n") {
+		if strings.Contains(line, "Kernel panic") || strings.Contains(line, "Oops") || strings.Contains(line, "BUG:") {
+			return fmt.Errorf("%w; the guest's kernel has failed: %s", err, strings.TrimSpace(line))
+		}
+	}
+	return err
 }
 
 // connect begins a conversation with the agent, in place of an earlier one.

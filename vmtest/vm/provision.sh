@@ -53,7 +53,7 @@ for module in virtio_pci virtio_blk virtio_console ext4; do
 done | awk '!seen[$0]++' | while read -r file; do
 	name=${file##*/}
 	case $name in
-	*.xz) xzcat <"$file" >"$initrd/modules/${name%.xz}" && echo "${name%.xz}" ;;
+	*.xz) busybox xzcat <"$file" >"$initrd/modules/${name%.xz}" && echo "${name%.xz}" ;;
 	*.ko) cp "$file" "$initrd/modules/" && echo "$name" ;;
 	*) echo "cannot unpack module $name" >&2 && exit 1 ;;
 	esac

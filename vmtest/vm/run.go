@@ -50,7 +50,7 @@ func (g *Guest) within(limit time.Duration, script string) (string, int) {
 	var out bytes.Buffer
 	code, err := g.m.agent.Run(ctx, agent.Command{Argv: shell(script), Stdout: &out, Stderr: &out})
 	if err != nil {
-		g.t.Fatalf("cannot run in %s: %v:\n%s\nprinted:\n%s", g.Suite, err, script, out.String())
+		g.t.Fatalf("cannot run in %s: %v:\n%s\nprinted:\n%s", g.Suite, g.m.because(err), script, out.String())
 	}
 	return strings.TrimRight(out.String(), "\n"), code
 }

@@ -145,8 +145,10 @@ func prepared(t testing.TB, ctx context.Context, suite, name string, prepare fun
 
 // become runs a script in the machine and saves it as a template in dir.
 func (m *machine) become(ctx context.Context, script, dir string) error {
-	if out, err := m.sh(ctx, script); err != nil {
-		return fmt.Errorf("cannot prepare virtual machine: %w: %s", err, out)
+	limited, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	if out, err := m.sh(limited, script); err != nil {
+		return fmt.Errorf("cannot prepare virtual machine: %w: %s", m.because(err), out)
 	}
 	return m.save(ctx, filepath.Join(dir, stateFile))
 }
@@ -193,10 +195,12 @@ done`
 
 // booted waits for the boot's end, and returns an error if a unit failed.
 func (m *machine) booted(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, bootLimit)
+	defer cancel()
 	out, err := m.sh(ctx, waitForBoot+`
 		test $state = running || { echo $state; systemctl --failed --no-pager; exit 1; }`)
 	if err != nil {
-		return fmt.Errorf("cannot boot virtual machine: %w: %s", err, out)
+		return fmt.Errorf("cannot boot virtual machine: %w: %s", m.because(err), out)
 	}
 	return nil
 }
