@@ -23,6 +23,15 @@ import (
 // that was only restarted.
 const maxBackoff = 2000
 
+// controllerType keeps vswitchd from deleting every flow of a bridge when it gets
+// its first controller, or loses its last: for controllers of type "primary" it
+// does (connmgr_set_controllers), and so would throw away, at the end of a
+// restart, the flows that were restored. Only fail_mode standalone needs
+// "primary", and a bridge with controllers is secure. A "service" gets no
+// asynchronous message before its OFPT_SET_CONFIG, which every controller sends
+// in its handshake.
+const controllerType = "service"
+
 // EnsureControllers gives the network's bridge the controllers of the spec. With
 // anew, those that are connected are let go first, so that they ask for the state
 // of every port again: Faucet does not hear of a port that comes up in the middle
@@ -116,7 +125,7 @@ func (t *txn) insertControllers(n spec.Network) []string {
 	var names []string
 	for i, target := range n.Controllers {
 		names = append(names, t.insert(tableController, fmt.Sprintf("controller_%d", i), ovsdb.Row{
-			"target": string(target), "connection_mode": "out-of-band", "max_backoff": maxBackoff}))
+			"target": string(target), "type": controllerType, "connection_mode": "out-of-band", "max_backoff": maxBackoff}))
 	}
 	return names
 }
@@ -126,11 +135,11 @@ func (ses *session) sameControllers(ctx context.Context, n spec.Network, uuids [
 		return false, nil
 	}
 	for _, id := range uuids {
-		c, err := ses.one(ctx, selectOp(tableController, byUUID(id), "target"))
+		c, err := ses.one(ctx, selectOp(tableController, byUUID(id), "target", "type"))
 		if err != nil {
 			return false, err
 		}
-		if c == nil || !slices.Contains(n.Controllers, spec.Controller(c.text("target"))) {
+		if c == nil || c.text("type") != controllerType || !slices.Contains(n.Controllers, spec.Controller(c.text("target"))) {
 			return false, nil
 		}
 	}

@@ -164,6 +164,35 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// A bridge keeps its flows when it gets controllers, as it does at the end of a
+// restart of vswitchd that restored them, and when it loses them; and controllers
+// of another type are replaced.
+func TestControllersLeaveFlowsAlone(t *testing.T) {
+	d := startOVS(t)
+	s, ctx, n := d.connect(), within(t, 20*time.Second), network(1)
+	if err := s.EnsureBridge(ctx, n, true); err != nil {
+		t.Fatal(err)
+	}
+	d.command("ovs-ofctl", "add-flow", "unix:"+d.path(n.Bridge+".mgmt"), "actions=drop")
+	for _, step := range []string{"first", "anew", "of another type"} {
+		if step == "of another type" {
+			for _, id := range strings.Fields(d.vsctl("--bare", "--columns=_uuid", "list", "Controller")) {
+				d.vsctl("set", "Controller", id, "type=primary")
+			}
+			d.command("ovs-ofctl", "add-flow", "unix:"+d.path(n.Bridge+".mgmt"), "actions=drop") // they deleted it
+		}
+		if err := s.EnsureControllers(ctx, n, step == "anew"); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.vsctl("--bare", "--columns=type", "list", "Controller"); strings.Join(strings.Fields(got), " ") != "service service" {
+			t.Errorf("%s: types %q", step, got)
+		}
+		if count, err := s.flows(ctx, n.Bridge); step != "of another type" && (err != nil || count != 1) {
+			t.Errorf("%s: %d flows, %v", step, count, err)
+		}
+	}
+}
+
 func TestForeignBridgeIsLeftAlone(t *testing.T) {
 	d := startOVS(t)
 	s, ctx, n := d.connect(), within(t, 20*time.Second), network(1)
