@@ -60,7 +60,7 @@ func (g *Guest) within(limit time.Duration, script string) (string, int) {
 func (g *Guest) Await(what, script string) string {
 	g.t.Helper()
 	// The loop is in the guest: a round trip for each look would be slower than it.
-	loop := fmt.Sprintf("until out=$(\n%s\n) 2>&1; do last=$out; sleep 0.1; done; printf '%%s\\n' \"$out\"", script)
+	loop := fmt.Sprintf("until out=$(exec 2>&1\n%s\n); do sleep 0.1; done; printf '%%s\\n' \"$out\"", script)
 	ctx, cancel := context.WithTimeout(g.t.Context(), Patience)
 	defer cancel()
 	var out bytes.Buffer
