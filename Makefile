@@ -28,7 +28,7 @@ package: ## build .deb and .rpm into dist/; ARCH=amd64 only those; PACKAGE_VERSI
 	@cd packaging && $(GO) run . $(if $(ARCH),-arch $(ARCH)) $(if $(PACKAGE_VERSION),-version $(PACKAGE_VERSION))
 
 .PHONY: test
-test: setup check test-unit test-packages test-e2e ## the whole suite (as root): checks, unit tests, packages, end-to-end tests
+test: setup check test-unit test-packages test-e2e test-vm ## the whole suite (as root): checks, unit tests, packages, end-to-end tests, a pass in two virtual machines
 
 .PHONY: setup
 setup: # install what the tests need and this machine lacks
@@ -57,6 +57,12 @@ test-e2e: ## end-to-end tests (as root) with dockerd, Open vSwitch and Faucet; R
 	@# One package at a time: of several, go test shows nothing before the end.
 	@$(GO) test -count=1 -timeout 10m -v -run '$(RUN)' ./e2e/host
 	@$(GO) test -count=1 -timeout 80m -parallel 3 -v -run '$(RUN)' ./e2e
+
+.PHONY: test-vm
+test-vm: # install, use and reboot on Debian 12 and 13
+	@hack/setup.sh --vm
+	@echo "a pass in virtual machines (the first run builds two, some minutes each)"
+	@DOVESNAP_VM=1 VMTEST=quick $(GO) test -count=1 -timeout 60m -parallel 1 -v ./vmtest
 
 .PHONY: vmtest
 vmtest: ## tests in virtual machines (as root): the package on real systems; RUN=regexp picks some
