@@ -181,8 +181,14 @@ type Streamed struct {
 // returns when the first bytes have come back.
 func (g *Guest) Stream(from, to, address string, port int) *Stream {
 	g.t.Helper()
+	return g.StreamTo(g, from, to, address, port)
+}
+
+// StreamTo is Stream to a container of another guest.
+func (g *Guest) StreamTo(other *Guest, from, to, address string, port int) *Stream {
+	g.t.Helper()
 	s := &Stream{what: fmt.Sprintf("stream from %s to %s", from, to)}
-	s.server = g.Go(in(to, fmt.Sprintf("stream serve %d", port)))
+	s.server = other.Go(in(to, fmt.Sprintf("stream serve %d", port)))
 	if err := s.server.await(Patience, says("listening")); err != nil {
 		g.t.Fatalf("%s: %v: %s", s.what, err, s.server.Output())
 	}
