@@ -145,7 +145,7 @@ func prepared(t testing.TB, ctx context.Context, suite, name string, prepare fun
 
 // become runs a script in the machine and saves it as a template in dir.
 func (m *machine) become(ctx context.Context, script, dir string) error {
-	limited, cancel := context.WithTimeout(ctx, Patience)
+	limited, cancel := context.WithTimeout(ctx, bootLimit)
 	defer cancel()
 	if out, err := m.sh(limited, script); err != nil {
 		return fmt.Errorf("cannot prepare virtual machine: %w: %s", m.because(err), out)
