@@ -74,6 +74,11 @@ vmtest: ## tests in virtual machines (as root): the package on real systems; RUN
 bench: setup ## compare with Docker's own bridge (as root): medians and ratios
 	@$(GO) test -count=1 -timeout 60m -run '^$$' -bench . -benchtime 1x ./e2e
 
+.PHONY: vmbench
+vmbench: ## the kernel's datapath, in a virtual machine (as root): throughput and attachments, as ratios
+	@hack/setup.sh --vm
+	@DOVESNAP_VM=1 $(GO) test -count=1 -timeout 2h -run '^$$' -bench . -benchtime 1x ./vmtest
+
 .PHONY: demo
 demo: ## see it work (as root): the README's commands on a host of its own; stays until demo-down
 	@test "$$(id -u)" = 0 || { echo "the demo needs root: sudo make demo" >&2; exit 1; }

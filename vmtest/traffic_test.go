@@ -11,7 +11,7 @@ import (
 )
 
 // working returns a guest that does its main job.
-func working(t *testing.T, suite string) *vm.Guest {
+func working(t testing.TB, suite string) *vm.Guest {
 	t.Helper()
 	return vm.Prepared(t, suite, "mainjob", mainJob)
 }
