@@ -9,12 +9,72 @@ import (
 	"dovesnap/vmtest/vm"
 )
 
-// running fails the test unless containers run and have the network's link.
+// TestRebootWithoutFaucet: containers come up on a switch whose controller is
+// away, pass nothing, and all is well when it comes.
+func TestRebootWithoutFaucet(t *testing.T) {
+	eachSuite(t, func(t *testing.T, suite string) {
+		g := working(t, suite)
+		before := numbers(g)
+		g.Reboot() // nobody has enabled Faucet
+		running(g, "c1", "c2")
+		g.Sh("! docker exec c1 ping -c 3 -W 1 " + address(g, "c2"))
+		sameNumbers(t, g, before)
+		g.Sh("systemctl start faucet")
+		talk(g)
+		healthy(g)
+	})
+}
+
+// TestRebootBroken: whatever keeps dovesnap from starting keeps nobody else, and
+// when it is mended, its networks need no other reboot.
+func TestRebootBroken(t *testing.T) {
+	const config, dropIn = "/etc/dovesnap/dovesnap.yaml", "/etc/systemd/system/dovesnap.service.d/broken.conf"
+	const restart = "\nsystemctl restart dovesnap"
+	eachSuite(t, func(t *testing.T, suite string) {
+		g := vm.Installed(t, suite)
+		g.Sh("docker network create mynet -d ovs; docker run -td --restart=always --name other busybox")
+		run(g, "mynet", "c1", "c2")
+		talk(g)
+		before := numbers(g)
+		for _, test := range []struct{ name, breaks, mends string }{
+			{"configuration", "cp -a " + config + " /root; echo 'ovs: {mode: mine}' >" + config,
+				"mv /root/dovesnap.yaml " + config + restart},
+			{"foreign Open vSwitch", "cp -a " + config + " /root; echo 'ovs: {mode: managed}' >" + config +
+				"; systemctl unmask openvswitch-switch ovs-vswitchd ovsdb-server; systemctl enable openvswitch-switch",
+				"mv /root/dovesnap.yaml " + config + restart},
+			// What nobody restarts comes back too.
+			{"program", "mkdir -p $(dirname " + dropIn + "); printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' >" + dropIn,
+				"rm " + dropIn + "; systemctl daemon-reload"},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				g := g.In(t)
+				g.Sh(test.breaks)
+				g.Reboot()
+				t.Log(g.Sh("docker ps -a; journalctl --boot --no-pager -o short-monotonic -u 'dovesnap*' -u docker _PID=1"))
+				g.Sh("docker exec other true")
+				g.Sh(`test "$(docker inspect -f '{{.State.Running}}' c1)" = false`)
+				g.Sh(test.mends)
+				g.Await("dovesnap", "systemctl is-active dovesnap.service dovesnap.socket")
+				g.Await("the containers' start", "docker start c1 c2")
+				running(g, "c1", "c2")
+				talk(g)
+				healthy(g)
+				sameNumbers(t, g, before)
+			})
+		}
+	})
+}
+
+// running waits until containers run, and have the network's link and address.
 func running(g *vm.Guest, names ...string) {
 	for _, name := range names {
-		g.Await("container "+name, fmt.Sprintf(`docker inspect -f '{{.State.Status}} {{.State.Error}}' %[1]s | tee /dev/stderr | grep -qx 'running '
-			docker exec %[1]s ip -o -4 addr show eth0 | tee /dev/stderr | grep -q "inet $(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' %[1]s)/"
-			docker exec %[1]s ip -o link show eth0 | tee /dev/stderr | grep -q 'LOWER_UP'`, name))
+		g.Await("container "+name, fmt.Sprintf(`set -e
+			state=$(docker inspect -f '{{.State.Status}} {{.State.Error}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' %[1]s)
+			link=$(docker exec %[1]s ip addr show eth0) || true
+			echo "$state; $link"
+			set -- $state
+			test "$1" = running
+			case $link in *LOWER_UP*"inet $2/"*) ;; *) false ;; esac`, name))
 	}
 }
 
@@ -37,13 +97,14 @@ func bootDelay(t *testing.T, g *vm.Guest) {
 		systemd-analyze --no-pager blame | grep -E 'dovesnap|docker|containerd'
 		at() { systemctl show --value -p $2 $1; }
 		ready=$(at dovesnap ActiveEnterTimestampMonotonic)
+		begun=$(at docker InactiveExitTimestampMonotonic)
 		others=0
-		for unit in $(systemctl show --value -p After docker.service); do
-			case $unit in dovesnap*) continue ;; esac
+		for unit in $(at docker After); do
 			time=$(at $unit ActiveEnterTimestampMonotonic)
-			[ "${time:-0}" -lt $others ] || [ "${time:-0}" -gt $(at docker InactiveExitTimestampMonotonic) ] || others=$time
+			case $unit in dovesnap*) continue ;; esac
+			[ "${time:-0}" -lt $others ] || [ "${time:-0}" -gt $begun ] || others=$time
 		done
-		echo "dovesnap: started in $((ready - $(at dovesnap InactiveExitTimestampMonotonic))) us;" \
-			"Docker waited for nothing else for $((ready > others ? ready - others : 0)) us," \
-			"and was ready $(($(at docker ActiveEnterTimestampMonotonic) - ready)) us later"`))
+		echo "dovesnap started in $((ready - $(at dovesnap InactiveExitTimestampMonotonic))) us;" \
+			"Docker waited for nothing else during $((ready > others ? ready - others : 0)) of them," \
+			"and needed $(($(at docker ActiveEnterTimestampMonotonic) - begun)) us itself"`))
 }
