@@ -49,6 +49,11 @@ func begin(t *testing.T, g *vm.Guest) *traffic {
 // if a packet was lost meanwhile.
 func (r *traffic) unharmed() {
 	r.recovered()
+	r.lostNothing()
+}
+
+// lostNothing ends the traffic, and fails the test if a packet was lost.
+func (r *traffic) lostNothing() {
 	for _, ping := range r.pings {
 		ping.Continue(afterwards)
 	}
@@ -70,10 +75,17 @@ func (r *traffic) survived() (lost string) {
 	return strings.Join(all, "; ")
 }
 
-// recovered waits until dovesnap finds nothing wrong, and the switch has its
-// controllers, its port numbers and its flows; and until one more container works.
+// recovered waits until dovesnap finds nothing wrong, the switch is as it was, and
+// one more container works.
 func (r *traffic) recovered() {
 	healthy(r.g)
+	r.switched()
+	r.g.Sh("docker run --rm --net mynet busybox ping -c 1 -W 5 172.12.0.1")
+}
+
+// switched waits until the switch has its controllers, its port numbers and its
+// flows.
+func (r *traffic) switched() {
 	if now := numbers(r.g); now != r.numbers {
 		r.t.Errorf("other datapath ids or OpenFlow ports; before:\n%s\nnow:\n%s", r.numbers, now)
 	}
@@ -81,7 +93,6 @@ func (r *traffic) recovered() {
 %s
 FLOWS`, listFlows, r.flows))
 	onKernel(r.g)
-	r.g.Sh("docker run --rm --net mynet busybox ping -c 1 -W 5 172.12.0.1")
 }
 
 // listFlows prints the flows of every bridge but those that come and go with a
