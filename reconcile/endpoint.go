@@ -5,6 +5,8 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"dovesnap/spec"
 )
@@ -21,6 +23,9 @@ func (e *Engine) CreateEndpoint(ctx context.Context, ep spec.Endpoint) (spec.End
 		if !ok {
 			return unknownNetwork(ep.Network)
 		}
+		if err := e.dropDead(ctx, ep); err != nil {
+			return err
+		}
 		ep.Boot = e.cfg.BootID
 		if ep.OFPort, ok = e.freeOFPort(n.ID); !ok {
 			return fmt.Errorf("cannot attach endpoint %q: all OpenFlow ports of bridge %q are used", ep.ID.Short(), n.Bridge)
@@ -36,6 +41,38 @@ func (e *Engine) CreateEndpoint(ctx context.Context, ep spec.Endpoint) (spec.End
 		return nil
 	})
 	return ep, err
+}
+
+// dropDead removes endpoints that have one of the addresses of a new one, unless a
+// container holds their link. Docker gives an address to one at a time: they died
+// with dockerd, which sends no DeleteEndpoint for those, and whose API is silent
+// while it starts the containers again. These get the OF ports of the dead.
+func (e *Engine) dropDead(ctx context.Context, ep spec.Endpoint) error {
+	var dead []spec.EndpointID
+	for _, old := range e.State().EndpointsOf(ep.Network) {
+		if slices.ContainsFunc(old.Addresses, func(a netip.Prefix) bool { return slices.Contains(ep.Addresses, a) }) {
+			dead = append(dead, old.ID)
+		}
+	}
+	if dead == nil {
+		return nil
+	}
+	found, err := e.links.Endpoints(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.Held {
+			dead = slices.DeleteFunc(dead, func(id spec.EndpointID) bool { return id == f.Alias.Endpoint })
+		}
+	}
+	for _, id := range dead {
+		e.log.Info("removing an endpoint whose address Docker gives to another", "endpoint", id.Short(), "by", ep.ID.Short())
+		if err := e.dropEndpoint(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *Engine) freeOFPort(id spec.NetworkID) (spec.OFPort, bool) {

@@ -99,6 +99,38 @@ func TestLifecycleLeavesNothing(t *testing.T) {
 	}
 }
 
+// dockerd was killed, and starts its containers again, before its API says what
+// it has forgotten.
+func TestAddressOfTheDead(t *testing.T) {
+	h := newHost()
+	e, ctx := run(t, h, "boot"), within(t)
+	if err := e.CreateNetwork(ctx, natNetwork(1)); err != nil {
+		t.Fatal(err)
+	}
+	addressed := func(n, address int) spec.Endpoint {
+		t.Helper()
+		ep := endpoint(1, n)
+		ep.Addresses = []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.0.1.%d/24", address))}
+		ep, err := e.CreateEndpoint(ctx, ep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ep
+	}
+	addressed(1, 8)
+	addressed(2, 9)
+	if ep := addressed(3, 9); ep.OFPort != 2 {
+		t.Errorf("OF port %d, the dead one had 2", ep.OFPort)
+	}
+	if got := h.String(); got != want(e.State()) || len(h.ports) != 2 {
+		t.Errorf("host:\n%s\nwant:\n%s", got, want(e.State()))
+	}
+	h.held[endpoint(1, 1).ID] = true
+	if ep := addressed(4, 8); ep.OFPort != 3 || len(h.ports) != 3 {
+		t.Errorf("a container that runs was cut off: OF port %d, host:\n%s", ep.OFPort, h)
+	}
+}
+
 func TestRepeatedCalls(t *testing.T) {
 	h := newHost()
 	e, ctx := run(t, h, "boot"), within(t)
