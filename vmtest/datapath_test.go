@@ -18,8 +18,8 @@ func TestDatapathDeleted(t *testing.T) {
 	})
 }
 
-// TestHang stops ovs-vswitchd without ending it: it is found out and replaced, and
-// those who talk notice nothing.
+// TestHang stops a daemon without ending it: it is found out and replaced, and what
+// is lost is what Faucet loses.
 func TestHang(t *testing.T) {
 	eachSuite(t, func(t *testing.T, suite string) {
 		g := working(t, suite)
@@ -28,7 +28,11 @@ func TestHang(t *testing.T) {
 				g := g.In(t)
 				r := begin(t, g)
 				kill(t, g, "STOP", name)
-				r.unharmed()
+				if name == "ovs-vswitchd" {
+					t.Log(r.survived()) // see TestSwitchWithoutFaucet
+				} else {
+					r.unharmed()
+				}
 			})
 		}
 	})
