@@ -28,7 +28,7 @@ var may = map[string][]string{
 	"supervisor": {"spec"},
 	"config":     {"spec"},
 	"status":     {"spec"},
-	"service":    {},
+	"service":    {"systemd"},
 }
 
 func TestDependencyDirection(t *testing.T) {
