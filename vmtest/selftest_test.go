@@ -161,6 +161,7 @@ func TestSelfPair(t *testing.T) {
 		}
 		ping.NoneLost()
 		b.PowerCut()
+		b.Booted() // udev has found eth1
 		b.Sh("ip link set eth1 address 52:54:00:00:02:02 up; ip addr add 192.168.7.2/24 dev eth1")
 		a.Await("the other guest's return", "ping -c 1 -W 1 192.168.7.2")
 	})

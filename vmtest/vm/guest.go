@@ -22,7 +22,7 @@ var Suites = host.Suites
 
 // Patience is how long anything that should happen soon may take, on an emulated
 // processor of a busy machine. No test waits that long when all is well.
-const Patience = 3 * time.Minute
+const Patience = 5 * time.Minute
 
 // A Guest is a running virtual machine, whose methods fail the test instead of
 // returning an error. It ends with the test.
