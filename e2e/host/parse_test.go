@@ -91,6 +91,10 @@ func TestSnapshotLines(t *testing.T) {
 			`veth1: mtu 1500 master br0 group default \ link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff`},
 		{link, `3: docker0    inet6 fe80::1/64 scope link \       valid_lft forever preferred_lft forever`, ""},
 		{link, "172.17.0.0/16 dev docker0 proto kernel scope link src 172.17.0.1 linkdown ", "172.17.0.0/16 dev docker0 proto kernel scope link src 172.17.0.1"},
+		{process, "iptables-restore -w 5 --noflush", ""},
+		{process, "[iptables-save] <defunct>", ""},
+		{process, "[dovesnap] <defunct>", "[dovesnap] <defunct>"}, // somebody does not reap
+		{process, "[ovs-ofctl]", "[ovs-ofctl]"},
 	} {
 		if got := test.line(test.in); got != test.want {
 			t.Errorf("%q becomes %q, want %q", test.in, got, test.want)
