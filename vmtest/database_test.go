@@ -2,11 +2,10 @@
 
 package vmtest
 
-import (
-	"testing"
-)
+import "testing"
 
-const confDB = "/etc/openvswitch/conf.db"
+// confDB is the database's file; in /etc is a link to it.
+const confDB = "$(readlink -f /etc/openvswitch/conf.db)"
 
 // TestDatabase damages Open vSwitch's database under ovsdb-server, which dies of it
 // sooner or later, and while all of dovesnap is stopped. The containers run on, and
@@ -28,7 +27,7 @@ func TestDatabase(t *testing.T) {
 				g.Sh(damage.script)
 				kill(t, g, "KILL", "ovsdb-server")
 				t.Log(r.survived())
-				t.Log(g.Sh("ls -l /etc/openvswitch"))
+				t.Log(g.Sh("ls -lL $(dirname " + confDB + ")"))
 			})
 			t.Run("stopped, "+damage.name, func(t *testing.T) {
 				g := g.In(t)
@@ -38,7 +37,7 @@ func TestDatabase(t *testing.T) {
 					damage.script + "\nsystemctl start dovesnap")
 				setUp(g, setUps)
 				t.Log(r.survived())
-				t.Log(g.Sh("ls -l /etc/openvswitch"))
+				t.Log(g.Sh("ls -lL $(dirname " + confDB + ")"))
 			})
 		}
 	})

@@ -36,17 +36,18 @@ func TestDiskFull(t *testing.T) {
 		})
 		t.Run("the database's", func(t *testing.T) {
 			g := g.In(t)
-			// Its file moves to a small file system of its own.
+			// Its directory becomes a small file system of its own.
 			g.Sh(`systemctl stop dovesnap.socket dovesnap dovesnap-vswitchd dovesnap-ovsdb
-				mkdir /root/db; cp -a /etc/openvswitch/. /root/db/
-				mount -t tmpfs -o size=256k tmpfs /etc/openvswitch
-				cp -a /root/db/conf.db /root/db/system-id.conf /root/db/dovesnap-created /etc/openvswitch/
+				dir=$(dirname ` + confDB + `)
+				cp -a $dir /root/db
+				mount -t tmpfs -o size=512k tmpfs $dir
+				cp -a /root/db/. $dir/
 				systemctl start dovesnap`)
 			healthy(g)
 			talk(g)
 			r := begin(t, g)
 			before := noLeaks(g)
-			g.Sh("cat /dev/zero >/etc/openvswitch/fill 2>/dev/null || true")
+			g.Sh("cat /dev/zero >$(dirname " + confDB + ")/fill 2>/dev/null || true")
 			said, code := g.Try("docker network create -d ovs -o ovs.bridge.mode=nat full")
 			t.Log(said)
 			if code == 0 || strings.Count(said, "\n") > 0 || !strings.Contains(said, "No space left on device") {
@@ -55,7 +56,7 @@ func TestDiskFull(t *testing.T) {
 			if after := noLeaks(g); networksOf(after) != networksOf(before) {
 				t.Errorf("networks before:\n%s\nand after:\n%s", before, after)
 			}
-			g.Sh("rm /etc/openvswitch/fill")
+			g.Sh("rm $(dirname " + confDB + ")/fill")
 			r.unharmed()
 			g.Sh("docker network create -d ovs -o ovs.bridge.mode=nat full; docker run --rm --net full busybox true; docker network rm full")
 			noLeaks(g)

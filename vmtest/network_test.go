@@ -31,7 +31,7 @@ const (
 // by the flows that Faucet gave a secure bridge.
 func mainJob(g *vm.Guest) {
 	g.Faucet(faucetYAML)
-	g.Sh(createMynet)
+	create(g, createMynet)
 	run(g, "mynet", "c1", "c2")
 	talk(g)
 	g.Sh(`bridge=$(ovs-vsctl list-br | grep ^dsb)
@@ -39,6 +39,13 @@ func mainJob(g *vm.Guest) {
 		# The cookie of Faucet's flows.
 		ovs-ofctl -O OpenFlow13 dump-flows $bridge | grep -q 0x5adc15c0`)
 	onKernel(g)
+}
+
+// create makes a network, be it at the second try: the first network of a host is
+// the slowest, and on a machine that others use as well slower than dovesnap lets
+// Docker wait.
+func create(g *vm.Guest, command string) {
+	g.Await("the network", command)
 }
 
 // run starts containers that come back after a reboot.

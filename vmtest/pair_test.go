@@ -31,7 +31,7 @@ func pair(t *testing.T, suite, options string) {
 			g.Faucet(faucetYAML)
 		}
 		// A range of its own for each host: their Dockers do not know of each other.
-		g.Sh(fmt.Sprintf("docker network create lan -d ovs -o ovs.bridge.mode=flat -o ovs.bridge.add_ports=eth1/10 %s"+
+		create(g, fmt.Sprintf("docker network create lan -d ovs -o ovs.bridge.mode=flat -o ovs.bridge.add_ports=eth1/10 %s"+
 			" --subnet %s --ip-range 10.7.0.%d/26 --gateway 10.7.0.%d", options, lan, 64*(i+1), 250+i))
 		run(g, "lan", "c1")
 		onKernel(g)

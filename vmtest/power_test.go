@@ -38,7 +38,7 @@ func TestPowerCut(t *testing.T) {
 			systemctl restart dovesnap
 			sync`)
 		before := g.State()
-		g.Sh("docker network create -d ovs -o ovs.bridge.mode=nat calm")
+		create(g, "docker network create -d ovs -o ovs.bridge.mode=nat calm")
 		run(g, "calm", "c1", "c2")
 		numbersBefore := numbers(g)
 		for _, steps := range []int{1, 4, 6} {
