@@ -103,7 +103,7 @@ func begin(t testing.TB, suite string, cable *link,
 	start func(*template, context.Context, *machine) error) *Guest {
 	t.Helper()
 	Needs(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute) // templates may have to be made
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // templates may have to be made
 	defer cancel()
 	from, err := find(ctx, suite, os.Stderr)
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 	"dovesnap/vmtest/agent"
 )
 
-// bootLimit is how long a boot may take, with what waits for Docker in it.
-const bootLimit = 6 * time.Minute
+// bootLimit is how long a boot or an installation may take, with what waits for
+// Docker in it, on a machine that has other work too.
+const bootLimit = 15 * time.Minute
 
 // Reboot reboots the guest as an administrator does, and returns when the boot has
 // finished, with or without failed units.
