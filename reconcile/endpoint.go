@@ -78,7 +78,7 @@ func (e *Engine) dropDead(ctx context.Context, ep spec.Endpoint) error {
 func (e *Engine) freeOFPort(id spec.NetworkID) (spec.OFPort, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.state.FreeOFPort(id)
+	return e.state.FreeOFPort(id, nil)
 }
 
 // applyEndpoint makes the endpoint's link and port as the spec says. When

@@ -58,21 +58,41 @@ func (n Network) overlap(other Network, party string) error {
 }
 
 // FreeOFPort returns the lowest OF port of the network that no endpoint and no
-// uplink asks for; false when all are used.
-func (s State) FreeOFPort(id NetworkID) (OFPort, bool) {
-	used := map[OFPort]bool{}
+// uplink asks for, if possible one that suits; false when all are used.
+func (s State) FreeOFPort(id NetworkID, suits func(OFPort) bool) (OFPort, bool) {
+	used := s.usedOFPorts(id)
+	lowest := OFPort(0)
+	for p := OFPort(1); p <= MaxOFPort; p++ {
+		switch {
+		case used[p] != "":
+		case suits == nil || suits(p):
+			return p, true
+		case lowest == 0:
+			lowest = p
+		}
+	}
+	return lowest, lowest != 0
+}
+
+// ClaimOFPort refuses an OF port that an endpoint or an uplink of the network has,
+// naming it.
+func (s State) ClaimOFPort(id NetworkID, p OFPort) error {
+	if holder := s.usedOFPorts(id)[p]; holder != "" {
+		return fmt.Errorf("driver-opt %s: OpenFlow port %d belongs to %s", ofportKey, p, holder)
+	}
+	return nil
+}
+
+// usedOFPorts returns who has which OF port of a network.
+func (s State) usedOFPorts(id NetworkID) map[OFPort]string {
+	used := map[OFPort]string{}
 	for _, e := range s.Endpoints {
 		if e.Network == id {
-			used[e.OFPort] = true
+			used[e.OFPort] = fmt.Sprintf("endpoint %q", e.ID.Short())
 		}
 	}
 	for _, u := range s.Networks[id].Uplinks {
-		used[u.OFPort] = true
+		used[u.OFPort] = fmt.Sprintf("interface %q", u.Name)
 	}
-	for p := OFPort(1); p <= MaxOFPort; p++ {
-		if !used[p] {
-			return p, true
-		}
-	}
-	return 0, false
+	return used
 }

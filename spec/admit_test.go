@@ -59,10 +59,10 @@ func TestFreeOFPort(t *testing.T) {
 	s.Endpoints["a"] = spec.Endpoint{ID: "a", Network: "1", OFPort: 2}
 	s.Endpoints["b"] = spec.Endpoint{ID: "b", Network: "1", OFPort: 4}
 	s.Endpoints["c"] = spec.Endpoint{ID: "c", Network: "2", OFPort: 3} // elsewhere
-	if p, ok := s.FreeOFPort("1"); p != 3 || !ok {
+	if p, ok := s.FreeOFPort("1", nil); p != 3 || !ok {
 		t.Errorf("got %d, %t, want 3", p, ok)
 	}
-	if p, ok := s.FreeOFPort("unknown"); p != 1 || !ok {
+	if p, ok := s.FreeOFPort("unknown", nil); p != 1 || !ok {
 		t.Errorf("got %d, %t, want 1", p, ok)
 	}
 	n := one()
@@ -71,7 +71,7 @@ func TestFreeOFPort(t *testing.T) {
 		n.Uplinks = append(n.Uplinks, spec.Uplink{OFPort: p})
 	}
 	s.Networks["1"] = n
-	if p, ok := s.FreeOFPort("1"); ok {
+	if p, ok := s.FreeOFPort("1", nil); ok {
 		t.Errorf("got %d of none", p)
 	}
 }

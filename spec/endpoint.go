@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Endpoint driver-opts that later work gives a meaning.
-var laterPortOptions = []string{"ovs.port.vlan", "ovs.port.ofport", "ovs.port.trunks", "ovs.port.rate_in", "ovs.port.rate_out"}
+// portKeys are the driver-opts of an endpoint.
+var portKeys = []string{vlanKey, ofportKey, trunksKey, rateInKey, rateOutKey, aclKey, macPrefixKey}
 
 const (
 	portMapOption = "com.docker.network.portmap"
@@ -29,7 +29,8 @@ type EndpointRequest struct {
 }
 
 // ParseEndpoint turns a request into an Endpoint or one error that names
-// everything wrong with it. The OF port and the boot id are the caller's.
+// everything wrong with it. The boot id is the caller's, and so are the OF port
+// and the MAC where they are empty: see [EndpointMAC].
 func ParseEndpoint(r EndpointRequest) (Endpoint, error) {
 	e := Endpoint{ID: r.ID, Network: r.Network}
 	var errs []error
@@ -44,14 +45,19 @@ func ParseEndpoint(r EndpointRequest) (Endpoint, error) {
 		}
 		e.Addresses = append(e.Addresses, p)
 	}
-	if e.MAC = EndpointMAC(e.ID, e.Addresses); r.MAC != "" {
+	if r.MAC != "" {
 		var err error
 		if e.MAC, err = ParseMAC(r.MAC); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	for _, name := range sortedKeys(r.Options) {
-		errs = append(errs, e.setOption(name, r.Options[name]))
+		if err := e.setOption(name, r.Options[name]); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if e.MAC != "" && e.MACPrefix != "" {
+		errs = append(errs, fmt.Errorf("driver-opt %s: a MAC address is given too", macPrefixKey))
 	}
 	return e, oneLine(errs)
 }
@@ -64,15 +70,37 @@ func (e *Endpoint) setOption(name string, value any) error {
 		return CheckLinkName(text)
 	case name == portMapOption:
 		return RefusePorts(value)
-	case !strings.HasPrefix(name, "ovs."):
+	case !strings.HasPrefix(name, portKeyPrefix) && !strings.HasPrefix(name, labelPrefix):
 		return nil // Docker's own
 	}
-	for _, later := range laterPortOptions {
-		if name == later {
-			return fmt.Errorf("driver-opt %s is not available yet", name)
-		}
+	if err := e.setPortKey(name, strings.TrimSpace(text)); err != nil {
+		return fmt.Errorf("driver-opt %s: %w", name, err)
 	}
-	return fmt.Errorf("unknown driver-opt %s; did you mean %s?", name, Nearest(name, laterPortOptions))
+	return nil
+}
+
+func (e *Endpoint) setPortKey(name, v string) (err error) {
+	switch name {
+	case vlanKey:
+		e.VLAN, err = ParseVLAN(v)
+	case ofportKey:
+		e.OFPort, err = ParseOFPort(v)
+	case trunksKey:
+		e.Trunks, err = ParseVLANs(v)
+	case rateInKey:
+		e.RateIn, err = ParseBitRate(v)
+	case rateOutKey:
+		e.RateOut, err = ParseBitRate(v)
+	case aclKey:
+		e.ACL, err = ParseExpr(v)
+	case macPrefixKey:
+		e.MACPrefix, err = ParseMACPrefix(v)
+	case mirrorKey:
+		err = errors.New("mirroring is not available yet")
+	default:
+		err = fmt.Errorf("it is unknown; did you mean %s?", Nearest(name, portKeys))
+	}
+	return err
 }
 
 // RefusePorts says no to published ports in a portmap option's value, a list of

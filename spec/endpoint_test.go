@@ -26,7 +26,7 @@ func TestParseEndpoint(t *testing.T) {
 		}},
 		{"own MAC", func(r *spec.EndpointRequest) { r.MAC = "0E:00:00:00:00:01" }, func(e *spec.Endpoint) { e.MAC = "0e:00:00:00:00:01" }},
 		{"no address", func(r *spec.EndpointRequest) { r.Address = "" }, func(e *spec.Endpoint) {
-			e.Addresses, e.MAC = nil, spec.EndpointMAC(endpointID, nil)
+			e.Addresses, e.MAC = nil, spec.EndpointMAC(endpointID, nil, "")
 		}},
 		{"interface name", func(r *spec.EndpointRequest) {
 			r.Options = map[string]any{"com.docker.network.endpoint.ifname": "lan0"}

@@ -97,17 +97,18 @@ func DerivedDPID(id NetworkID) DPID {
 // EndpointMAC returns the MAC of an endpoint when the user gave none: 02:42 and
 // the IPv4 address, as Docker's bridge had it for years. An address that passes
 // to another container then keeps its MAC, so that no neighbour's ARP entry is
-// stale. Without an IPv4 address it is derived from the endpoint's ID.
-func EndpointMAC(e EndpointID, addresses []netip.Prefix) MAC {
+// stale. Without an IPv4 address it is derived from the endpoint's ID. A prefix
+// takes the place of its first bytes.
+func EndpointMAC(e EndpointID, addresses []netip.Prefix, prefix MACPrefix) MAC {
 	hw := net.HardwareAddr{0x02, 0x42, 0, 0, 0, 0}
 	for _, p := range addresses {
 		if p.Addr().Is4() {
 			a := p.Addr().As4()
 			copy(hw[2:], a[:])
-			return MAC(hw.String())
+			return prefix.On(MAC(hw.String()))
 		}
 	}
 	sum := sha256.Sum256([]byte(e))
 	copy(hw[1:], sum[:5])
-	return MAC(hw.String())
+	return prefix.On(MAC(hw.String()))
 }

@@ -77,15 +77,15 @@ func TestDerivedDPID(t *testing.T) {
 func TestEndpointMAC(t *testing.T) {
 	v4, v6 := netip.MustParsePrefix("172.12.0.8/24"), netip.MustParsePrefix("fd00::8/64")
 	for _, addresses := range [][]netip.Prefix{{v4}, {v6, v4}} {
-		if got := spec.EndpointMAC(endpointID, addresses); got != "02:42:ac:0c:00:08" {
+		if got := spec.EndpointMAC(endpointID, addresses, ""); got != "02:42:ac:0c:00:08" {
 			t.Errorf("%v: got %s", addresses, got)
 		}
 	}
-	got := spec.EndpointMAC(endpointID, []netip.Prefix{v6})
-	if again := spec.EndpointMAC(endpointID, nil); again != got {
+	got := spec.EndpointMAC(endpointID, []netip.Prefix{v6}, "")
+	if again := spec.EndpointMAC(endpointID, nil, ""); again != got {
 		t.Errorf("not stable: %s, %s", got, again)
 	}
-	if other := spec.EndpointMAC("another", nil); other == got {
+	if other := spec.EndpointMAC("another", nil, ""); other == got {
 		t.Errorf("two endpoints share %s", got)
 	}
 	if _, err := spec.ParseMAC(string(got)); err != nil || !strings.HasPrefix(string(got), "02:") {

@@ -5,6 +5,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -18,6 +19,9 @@ type Request struct {
 	Internal bool
 	// Controllers is the daemon's default for networks that name none.
 	Controllers []Controller
+	// FaucetManaged reports that dovesnap writes Faucet's configuration, so that
+	// options that are for Faucet can be had.
+	FaucetManaged bool
 }
 
 // Option is one row of the table of network options: it parses, and it writes
@@ -27,9 +31,13 @@ type Option struct {
 	Syntax  string
 	Default string
 	Help    string
-	Later   bool // known, parsed later; until then refused rather than ignored
+	Example string // a value, where no test of documentation could guess one
+	Later   bool   // known, parsed later; until then refused rather than ignored
+	faucet  bool   // needs a Faucet that dovesnap configures
 	set     func(*Network, string) error
 }
+
+const aclSyntax = "`ACL[,ACL…]`, or `NETWORK:ACL[,ACL…]`, several of these joined by `/`"
 
 // Options is the table, in the order of the documentation.
 var Options = []Option{
@@ -47,22 +55,24 @@ var Options = []Option{
 		Help: "Use OVS's userspace datapath (`datapath_type=netdev`)."},
 	{Name: "ovs.bridge.ovs_local_mac", Syntax: "MAC address", Default: "chosen by OVS", set: setLocalMAC,
 		Help: "The MAC address of the bridge's own port, which is the gateway's in modes nat and routed."},
-	{Name: "ovs.bridge.add_ports", Syntax: "comma-separated list of `NIC[/OFPORT]`", Default: "none", set: setUplinks,
-		Help: "Interfaces of the host to put into the bridge, each with the OpenFlow port number it shall have, else the lowest that is free. One that carries an address or the default route is refused. The further fields `/ACL/VLAN` are not available yet."},
+	{Name: "ovs.bridge.add_ports", Syntax: "comma-separated list of `NIC[/OFPORT[/ACL[/VLAN]]]`", Default: "none", set: setUplinks, Example: "eth1/7/office//20",
+		Help: "Interfaces of the host to put into the bridge, each with the OpenFlow port number it shall have, else the lowest that is free, an ACL, and its native VLAN, else the network's. A field that is empty (`eth1//office`) counts as not given. One that carries an address or the default route is refused."},
 	{Name: "ovs.bridge.vlan", Syntax: "1 to 4094", Default: "100", set: setVLAN,
-		Help: "The network's native VLAN in Faucet. While faucet.yaml is yours (the default), give the same number there: dovesnap only records it."},
+		Help: "The network's native VLAN in Faucet. With `faucet.mode` off, give the same number in your faucet.yaml: dovesnap only records it."},
+	{Name: "ovs.bridge.default_acl", Syntax: aclSyntax, Default: "none", set: setExpr(func(n *Network) *Expr { return &n.DefaultACL }), faucet: true,
+		Help: "Faucet's ACL of containers that name none with the label or driver-opt `dovesnap.faucet.portacl`, and of ports that are known in advance."},
+	{Name: "ovs.bridge.nat_acl", Syntax: aclSyntax, Default: "none", set: setExpr(func(n *Network) *Expr { return &n.NATACL }), faucet: true,
+		Help: "Faucet's ACL of the gateway's port, in modes nat and routed: of what comes from the host and the outside."},
+	{Name: "ovs.bridge.vlan_out_acl", Syntax: aclSyntax, Default: "none", set: setExpr(func(n *Network) *Expr { return &n.VLANOutACL }), faucet: true,
+		Help: "Faucet's ACL of what leaves the network's VLAN towards a port, on every datapath of that Faucet (`acl_out`; one ACL)."},
+	{Name: "ovs.bridge.preallocate_ports", Syntax: "0 to 4096", Default: "64 where dovesnap configures Faucet", set: setPreallocate,
+		Help: "How many OpenFlow ports, from 1 on, Faucet knows before a container uses them, so that it need not read its configuration anew for one that asks for nothing special. More are added when they are used up."},
+	{Name: "ovs.bridge.add_copro_ports", Syntax: "comma-separated list of `NIC[/OFPORT]`", Default: "none", set: setCoproPorts, faucet: true,
+		Help: "Interfaces of the host to put into the bridge as Faucet's coprocessor ports: what enters there with a VLAN tag leaves by the port of that VLAN's number."},
+	{Name: "ovs.bridge.mac_prefix", Syntax: "one to five bytes, `0e:99`", Default: "`02:42` and the IPv4 address", set: setMACPrefix,
+		Help: "How the MAC addresses of the network's containers begin. `docker inspect` shows them."},
 	{Name: "ovs.bridge.bind_interface", Syntax: "", Default: "", set: neverWorked,
 		Help: "Never had an effect; refused. Use `ovs.bridge.add_ports`."},
-	{Name: "ovs.bridge.add_copro_ports", Syntax: "comma-separated list of `NIC[/OFPORT]`", Default: "none", Later: true,
-		Help: "Coprocessor ports of Faucet."},
-	{Name: "ovs.bridge.nat_acl", Syntax: "ACL name", Default: "none", Later: true,
-		Help: "Faucet ACL of the gateway's port."},
-	{Name: "ovs.bridge.default_acl", Syntax: "ACL name", Default: "none", Later: true,
-		Help: "Faucet ACL of containers that name none."},
-	{Name: "ovs.bridge.vlan_out_acl", Syntax: "ACL name", Default: "none", Later: true,
-		Help: "Faucet ACL of what leaves the VLAN."},
-	{Name: "ovs.bridge.preallocate_ports", Syntax: "number", Default: "0", Later: true,
-		Help: "OpenFlow ports that Faucet knows before a container uses them."},
 	{Name: "ovs.bridge.dhcp", Syntax: "`true` or `false`", Default: "`false`", Later: true,
 		Help: "Addresses from a DHCP server on the LAN."},
 	{Name: "ovs.bridge.lbport", Syntax: "OpenFlow port number", Default: "99", Later: true,
@@ -90,12 +100,14 @@ func ParseNetwork(r Request) (Network, error) {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, n.checkFaucet(r)...)
 	if n.Bridge == "" {
 		n.Bridge = BridgeName(n.ID)
 	}
 	if n.DPID == 0 {
 		n.DPID = DerivedDPID(n.ID)
 	}
+	errs = append(errs, n.checkUplinks()...)
 	n.pinUplinks()
 	if len(errs) == 0 {
 		errs = append(errs, n.check())
@@ -103,9 +115,71 @@ func ParseNetwork(r Request) (Network, error) {
 	return n, oneLine(errs)
 }
 
+// checkFaucet refuses options that only Faucet could realise when dovesnap does
+// not configure it, or when the network has no controller: an ACL that is asked
+// for and not applied is worse than none.
+func (n Network) checkFaucet(r Request) (errs []error) {
+	given := func(o Option) bool { _, ok := r.Options[o.Name]; return ok }
+	refuse := func(name, why string) { errs = append(errs, fmt.Errorf("option %s: %s", name, why)) }
+	const noController = "the network has no controller that would apply it"
+	for _, o := range Options {
+		switch {
+		case !o.faucet || !given(o):
+		case len(n.Controllers) == 0:
+			refuse(o.Name, noController)
+		case !r.FaucetManaged:
+			refuse(o.Name, offReason)
+		}
+	}
+	for _, u := range n.Uplinks {
+		switch {
+		case u.ACL == "" && u.VLAN == 0:
+		case len(n.Controllers) == 0 && u.ACL != "":
+			refuse("ovs.bridge.add_ports", fmt.Sprintf("ACL of %s: %s", u.Name, noController))
+		case len(n.Controllers) > 0 && !r.FaucetManaged:
+			refuse("ovs.bridge.add_ports", fmt.Sprintf("ACL or VLAN of %s: %s", u.Name, offReason))
+		}
+	}
+	if !n.Routed() && n.NATACL != "" {
+		refuse("ovs.bridge.nat_acl", "mode flat has no gateway port")
+	}
+	return errs
+}
+
+// checkUplinks refuses interfaces and OF ports that are given twice, within an
+// option or between two.
+func (n Network) checkUplinks() (errs []error) {
+	names, ports := map[string]bool{}, map[OFPort]string{}
+	for _, u := range n.Uplinks {
+		option := "ovs.bridge.add_ports"
+		if u.Coprocessor {
+			option = "ovs.bridge.add_copro_ports"
+		}
+		if names[u.Name] {
+			errs = append(errs, fmt.Errorf("option %s: %s is listed twice", option, u.Name))
+			continue
+		}
+		names[u.Name] = true
+		if other, taken := ports[u.OFPort]; taken && u.OFPort != 0 {
+			errs = append(errs, fmt.Errorf("option %s: %s and %s both ask for OpenFlow port %d", option, other, u.Name, u.OFPort))
+		}
+		ports[u.OFPort] = u.Name
+	}
+	return errs
+}
+
 // pinUplinks numbers the uplinks whose user gave no OF port, lowest first. Ports
 // that OVS numbers by itself swap numbers when a datapath is lost.
 func (n *Network) pinUplinks() {
+	slices.SortStableFunc(n.Uplinks, func(a, b Uplink) int { // coprocessors last
+		switch {
+		case a.Coprocessor == b.Coprocessor:
+			return 0
+		case a.Coprocessor:
+			return 1
+		}
+		return -1
+	})
 	used := map[OFPort]bool{}
 	for _, u := range n.Uplinks {
 		used[u.OFPort] = true
@@ -210,37 +284,71 @@ func neverWorked(*Network, string) error {
 	return errors.New("it never had an effect; use ovs.bridge.add_ports")
 }
 
-// setUplinks reads NIC[/OFPORT[/ACL[/VLAN]]], comma-separated.
+func setMACPrefix(n *Network, v string) (err error) {
+	n.MACPrefix, err = ParseMACPrefix(v)
+	return
+}
+
+func setPreallocate(n *Network, v string) error {
+	count, err := between(v, 0, 4096)
+	n.Preallocate = &count
+	return err
+}
+
+func setExpr(field func(*Network) *Expr) func(*Network, string) error {
+	return func(n *Network, v string) (err error) {
+		*field(n), err = ParseExpr(v)
+		return
+	}
+}
+
+// setUplinks reads NIC[/OFPORT[/ACL[/VLAN]]], comma-separated. The separator
+// leaves room for one item of an expression: ACL or NETWORK:ACL.
 func setUplinks(n *Network, v string) error {
-	names, ports := map[string]bool{}, map[OFPort]string{}
+	return addUplinks(n, v, "NIC/OFPORT/ACL/VLAN", func(u *Uplink, fields []string) (err error) {
+		if len(fields) > 2 && fields[2] != "" {
+			if u.ACL, err = ParseExpr(fields[2]); err != nil {
+				return fmt.Errorf("ACL of %s: %w", u.Name, err)
+			}
+		}
+		if len(fields) > 3 && fields[3] != "" {
+			if u.VLAN, err = ParseVLAN(fields[3]); err != nil {
+				return fmt.Errorf("VLAN of %s: %w", u.Name, err)
+			}
+		}
+		return nil
+	})
+}
+
+func setCoproPorts(n *Network, v string) error {
+	return addUplinks(n, v, "NIC/OFPORT", func(u *Uplink, _ []string) error {
+		u.Coprocessor = true
+		return nil
+	})
+}
+
+// addUplinks reads a comma-separated list of NIC[/OFPORT[…]]; rest reads the
+// other fields of an item, as many as its form has.
+func addUplinks(n *Network, v, form string, rest func(*Uplink, []string) error) error {
 	for _, item := range strings.Split(v, ",") {
-		fields := strings.Split(strings.TrimSpace(item), "/")
+		item = strings.TrimSpace(item)
+		fields := strings.Split(item, "/")
 		u := Uplink{Name: fields[0]}
 		if err := CheckLinkName(u.Name); err != nil {
 			return err
 		}
-		if len(fields) > 4 {
-			return fmt.Errorf("%q has more than NIC/OFPORT/ACL/VLAN", item)
+		if strings.Count(item, "/") > strings.Count(form, "/") {
+			return fmt.Errorf("%q has more than %s", item, form)
 		}
 		if len(fields) > 1 && fields[1] != "" {
 			var err error
 			if u.OFPort, err = ParseOFPort(fields[1]); err != nil {
 				return err
 			}
-			if other, ok := ports[u.OFPort]; ok {
-				return fmt.Errorf("%s and %s both ask for OpenFlow port %d", other, u.Name, u.OFPort)
-			}
-			ports[u.OFPort] = u.Name
 		}
-		for i, field := range []string{"", "", "ACL", "VLAN"} {
-			if i >= 2 && i < len(fields) && fields[i] != "" {
-				return fmt.Errorf("%q: the field %s is not available yet", item, field)
-			}
+		if err := rest(&u, fields); err != nil {
+			return err
 		}
-		if names[u.Name] {
-			return fmt.Errorf("%s is listed twice", u.Name)
-		}
-		names[u.Name] = true
 		n.Uplinks = append(n.Uplinks, u)
 	}
 	return nil

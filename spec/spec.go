@@ -61,6 +61,16 @@ type Network struct {
 	Uplinks     []Uplink     `json:"uplinks,omitempty"`
 	Subnets     []Subnet     `json:"subnets,omitempty"`
 	Internal    bool         `json:"internal,omitempty"` // docker network create --internal
+	// Name is Docker's, and Faucet's for the datapath; "" until Docker has told it,
+	// which is after the network was made.
+	Name string `json:"name,omitempty"`
+
+	// What Faucet is to do, where dovesnap writes its configuration.
+	DefaultACL  Expr      `json:"default_acl,omitempty"`  // of endpoints that name none
+	NATACL      Expr      `json:"nat_acl,omitempty"`      // of the gateway's port
+	VLANOutACL  Expr      `json:"vlan_out_acl,omitempty"` // of what leaves the VLAN
+	Preallocate *int      `json:"preallocate,omitempty"`  // OF ports that Faucet knows in advance; nil: the default
+	MACPrefix   MACPrefix `json:"mac_prefix,omitempty"`   // of the endpoints' MACs
 }
 
 // Subnet is one IPAM pool of a network with the gateway that Docker allotted.
@@ -72,8 +82,11 @@ type Subnet struct {
 // Uplink is an existing host interface that is put into the bridge
 // (`ovs.bridge.add_ports`).
 type Uplink struct {
-	Name   string `json:"name"`
-	OFPort OFPort `json:"ofport,omitempty"`
+	Name        string `json:"name"`
+	OFPort      OFPort `json:"ofport,omitempty"`
+	ACL         Expr   `json:"acl,omitempty"`
+	VLAN        int    `json:"vlan,omitempty"`        // native VLAN; 0: the network's
+	Coprocessor bool   `json:"coprocessor,omitempty"` // from add_copro_ports
 }
 
 // Endpoint is one container interface on a network.
@@ -88,6 +101,19 @@ type Endpoint struct {
 	// interface survives a reboot, and Docker does not report those that died
 	// with the host.
 	Boot string `json:"boot"`
+
+	ACL     Expr    `json:"acl,omitempty"` // its own, from a driver-opt or a label
+	VLAN    int     `json:"vlan,omitempty"`
+	Trunks  []int   `json:"trunks,omitempty"`   // VLANs that it sends and gets with a tag
+	RateIn  BitRate `json:"rate_in,omitempty"`  // of what the container receives
+	RateOut BitRate `json:"rate_out,omitempty"` // of what the container sends
+
+	MACPrefix MACPrefix `json:"mac_prefix,omitempty"` // its own; MAC has it already
+	// Labelled reports that its container's labels are known, or do not matter.
+	Labelled bool `json:"labelled,omitempty"`
+	// Held reports that nothing may pass yet: its labels are not known, or Faucet
+	// has not put its ACL in force.
+	Held bool `json:"held,omitempty"`
 }
 
 // Routed reports whether the host itself is the network's gateway (nat, routed).
