@@ -58,6 +58,16 @@ const (
 	NATLegacy NATBackend = "legacy"
 )
 
+// FaucetMode says who writes Faucet's configuration.
+type FaucetMode string
+
+// The values of faucet.mode.
+const (
+	FaucetOff  FaucetMode = "off"  // the operator, all of it
+	FaucetFile FaucetMode = "file" // dovesnap, a file of its own that the operator's includes
+	FaucetRPC  FaucetMode = "rpc"  // dovesnap, through faucetconfrpc
+)
+
 // Config is the validated configuration; its fields are named after the keys.
 type Config struct {
 	Log struct {
@@ -80,6 +90,22 @@ type Config struct {
 	Controllers []spec.Controller // of networks that name none
 	NAT         struct {
 		Backend NATBackend
+	}
+	Faucet struct {
+		Mode    FaucetMode
+		Config  string // the operator's faucet.yaml
+		File    string // dovesnap's
+		Reload  string // auto, watch, systemd:UNIT or pidfile:PATH
+		Metrics string // http://HOST:PORT
+		Labels  bool
+		RPC     struct {
+			Address    string // HOST:PORT
+			ServerName string // in its certificate; "": the address's host
+			CA, Cert   string // files
+			Key        string
+			KeyDir     string // or a directory with all three
+			Client     string // whose they are there
+		}
 	}
 	Sweep struct {
 		Grace time.Duration
@@ -120,6 +146,32 @@ var settings = []setting{
 		help: "Docker's API, which is read for the names of networks and containers and to find what was removed meanwhile."},
 	{key: "controllers", syntax: "list of `tcp:IP[:PORT]`, `ssl:IP[:PORT]`, `unix:FILE`, `ptcp:[PORT][:IP]`, `pssl:[PORT][:IP]`", list: true, set: setControllers,
 		help: "The OpenFlow controllers of networks that name none with `ovs.bridge.controller`."},
+	{key: "faucet.mode", syntax: "`off`, `file` or `rpc`", value: "off", set: setFaucetMode,
+		help: "Who writes Faucet's configuration. `off`: you do, all of it. `file`: dovesnap writes a file of its own, which yours includes. `rpc`: dovesnap tells a faucetconfrpc server, for a Faucet elsewhere."},
+	{key: "faucet.config", syntax: "file", value: "/etc/faucet/faucet.yaml", set: func(c *Config, v string) error { return setFile(&c.Faucet.Config, v) },
+		help: "Mode file: your configuration of Faucet, which is read for clashes and never written but by `dovesnap faucet init`."},
+	{key: "faucet.file", syntax: "file", value: "/etc/faucet/dovesnap.yaml", set: func(c *Config, v string) error { return setFile(&c.Faucet.File, v) },
+		help: "Mode file: dovesnap's part of it, which is wholly dovesnap's."},
+	{key: "faucet.reload", syntax: "`auto`, `watch`, `systemd:UNIT` or `pidfile:FILE`", value: "auto", set: setFaucetReload,
+		help: "Mode file: how Faucet learns of a change. `watch`: it looks by itself every few seconds (`FAUCET_CONFIG_STAT_RELOAD=1`). `systemd:UNIT`: that unit is reloaded. `pidfile:FILE`: the process whose number is in the file gets a HUP. `auto`: the unit faucet.service where it runs, else watch."},
+	{key: "faucet.metrics", syntax: "`http://HOST:PORT`", value: "http://127.0.0.1:9302", set: setFaucetMetrics,
+		help: "Faucet's own metrics, by which it is seen that Faucet has a configuration. A container that asks for an ACL other than the default is let through when it is."},
+	{key: "faucet.labels", syntax: "`true` or `false`", value: "true", set: setFaucetLabels,
+		help: "Whether labels of containers count. They are known a moment after a container starts, and what it sends until then is dropped. With `false` only driver-opts count."},
+	{key: "faucet.rpc.address", syntax: "`HOST:PORT`", value: "localhost:59999", set: setRPCAddress,
+		help: "Mode rpc: the faucetconfrpc server."},
+	{key: "faucet.rpc.server_name", syntax: "name", set: setText(func(c *Config) *string { return &c.Faucet.RPC.ServerName }),
+		help: "Mode rpc: the name in the server's certificate; without one, the host of the address."},
+	{key: "faucet.rpc.ca", syntax: "file", set: optionalFile(func(c *Config) *string { return &c.Faucet.RPC.CA }),
+		help: "Mode rpc: the certificate of the authority that the server's must be of."},
+	{key: "faucet.rpc.cert", syntax: "file", set: optionalFile(func(c *Config) *string { return &c.Faucet.RPC.Cert }),
+		help: "Mode rpc: dovesnap's certificate. It is read anew when it changes."},
+	{key: "faucet.rpc.key", syntax: "file", set: optionalFile(func(c *Config) *string { return &c.Faucet.RPC.Key }),
+		help: "Mode rpc: its private key."},
+	{key: "faucet.rpc.keydir", syntax: "directory", value: "/opt/faucetconfrpc", set: func(c *Config, v string) error { return setFile(&c.Faucet.RPC.KeyDir, v) },
+		help: "Mode rpc: where those of the three are that are not given, as CLIENT.crt, CLIENT.key and SERVER-ca.crt."},
+	{key: "faucet.rpc.client", syntax: "name", value: "faucetconfrpc", set: setText(func(c *Config) *string { return &c.Faucet.RPC.Client }),
+		help: "Mode rpc: CLIENT in the names of these files."},
 	{key: "nat.backend", syntax: "`auto`, `nft` or `legacy`", value: "auto", set: setNATBackend,
 		help: "The flavour of iptables. `auto` takes the one that Docker's rules are in."},
 	{key: "sweep.grace", syntax: "duration from 1s to 24h", value: "2m", set: func(c *Config, v string) error { return setDuration(&c.Sweep.Grace, v, 24*time.Hour) },

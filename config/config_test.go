@@ -60,6 +60,15 @@ func defaults() config.Config {
 	c.Plugin.Dir = "/run/docker/plugins"
 	c.Plugin.Names = []string{"ovs", "dovesnap"}
 	c.Docker.Host = "unix:///var/run/docker.sock"
+	c.Faucet.Mode = config.FaucetOff
+	c.Faucet.Config = "/etc/faucet/faucet.yaml"
+	c.Faucet.File = "/etc/faucet/dovesnap.yaml"
+	c.Faucet.Reload = "auto"
+	c.Faucet.Metrics = "http://127.0.0.1:9302"
+	c.Faucet.Labels = true
+	c.Faucet.RPC.Address = "localhost:59999"
+	c.Faucet.RPC.KeyDir = "/opt/faucetconfrpc"
+	c.Faucet.RPC.Client = "faucetconfrpc"
 	c.NAT.Backend = config.NATAuto
 	c.Sweep.Grace = 2 * time.Minute
 	c.Reconcile.Interval = 30 * time.Second
@@ -93,6 +102,21 @@ docker:
 controllers:
   - tcp:127.0.0.1:6653
   - ssl:[fd00::1]:6653
+faucet:
+  mode: rpc
+  config: /tmp/faucet.yaml
+  file: /tmp/dovesnap.yaml
+  reload: pidfile:/tmp/faucet.pid
+  metrics: http://192.0.2.1:9302/
+  labels: true
+  rpc:
+    address: faucet:59999
+    server_name: faucetconfrpc
+    ca: /tmp/ca.crt
+    cert: /tmp/client.crt
+    key: /tmp/client.key
+    keydir: /tmp/keys
+    client: host1
 nat:
   backend: legacy
 sweep:
@@ -111,6 +135,19 @@ func TestEveryKey(t *testing.T) {
 	want.Plugin.Dir = "/tmp/plugins"
 	want.Plugin.Names = []string{"ovs"}
 	want.Docker.Host = "tcp://127.0.0.1:2375"
+	want.Faucet.Mode = config.FaucetRPC
+	want.Faucet.Config = "/tmp/faucet.yaml"
+	want.Faucet.File = "/tmp/dovesnap.yaml"
+	want.Faucet.Reload = "pidfile:/tmp/faucet.pid"
+	want.Faucet.Metrics = "http://192.0.2.1:9302"
+	want.Faucet.Labels = true
+	want.Faucet.RPC.Address = "faucet:59999"
+	want.Faucet.RPC.ServerName = "faucetconfrpc"
+	want.Faucet.RPC.CA = "/tmp/ca.crt"
+	want.Faucet.RPC.Cert = "/tmp/client.crt"
+	want.Faucet.RPC.Key = "/tmp/client.key"
+	want.Faucet.RPC.KeyDir = "/tmp/keys"
+	want.Faucet.RPC.Client = "host1"
 	want.NAT.Backend = config.NATLegacy
 	want.Sweep.Grace = time.Second
 	want.Reconcile.Interval = time.Hour
@@ -119,6 +156,11 @@ func TestEveryKey(t *testing.T) {
 		"PATH=/bin", "DOVESNAP_LOG_LEVEL=debug", "DOVESNAP_LOG_FORMAT=json", "DOVESNAP_OVS_MODE=managed", "DOVESNAP_OVS_RUN_DIR=/tmp/ovs",
 		"DOVESNAP_OVS_DB_DIR=/tmp/db", "DOVESNAP_RUN_DIR=/tmp/run", "DOVESNAP_PLUGIN_DIR=/tmp/plugins", "DOVESNAP_PLUGIN_NAMES=ovs",
 		"DOVESNAP_DOCKER_HOST=tcp://127.0.0.1:2375", "DOVESNAP_CONTROLLERS=tcp:127.0.0.1:6653,ssl:[fd00::1]:6653",
+		"DOVESNAP_FAUCET_MODE=rpc", "DOVESNAP_FAUCET_CONFIG=/tmp/faucet.yaml", "DOVESNAP_FAUCET_FILE=/tmp/dovesnap.yaml",
+		"DOVESNAP_FAUCET_RELOAD=pidfile:/tmp/faucet.pid", "DOVESNAP_FAUCET_METRICS=http://192.0.2.1:9302", "DOVESNAP_FAUCET_LABELS=true",
+		"DOVESNAP_FAUCET_RPC_ADDRESS=faucet:59999", "DOVESNAP_FAUCET_RPC_SERVER_NAME=faucetconfrpc", "DOVESNAP_FAUCET_RPC_CA=/tmp/ca.crt",
+		"DOVESNAP_FAUCET_RPC_CERT=/tmp/client.crt", "DOVESNAP_FAUCET_RPC_KEY=/tmp/client.key", "DOVESNAP_FAUCET_RPC_KEYDIR=/tmp/keys",
+		"DOVESNAP_FAUCET_RPC_CLIENT=host1",
 		"DOVESNAP_NAT_BACKEND=legacy", "DOVESNAP_SWEEP_GRACE=1s", "DOVESNAP_RECONCILE_INTERVAL=1h",
 	}
 	var args []string
@@ -203,6 +245,19 @@ func TestMistakes(t *testing.T) {
 		{"run_dir: " + long, `is longer than 80 bytes`},
 		{"log: {format: xml}", `log.format: "xml" is not auto, text or json`},
 		{"ovs: {mode: own}", `ovs.mode: "own" is not auto, managed or attach`},
+		{"faucet: {mode: on}", `faucet.mode: "on" is not off, file or rpc`},
+		{"faucet: {config: faucet.yaml}", `faucet.config: "faucet.yaml" is not an absolute path`},
+		{"faucet: {reload: hup}", `faucet.reload: "hup" is not auto, watch, systemd:NAME.service or pidfile:/PATH`},
+		{"faucet: {reload: 'systemd:faucet'}", `"systemd:faucet" is not auto`},
+		{"faucet: {reload: 'pidfile:faucet.pid'}", `"pidfile:faucet.pid" is not auto`},
+		{"faucet: {metrics: '127.0.0.1:9302'}", `faucet.metrics: "127.0.0.1:9302" is not http://HOST:PORT`},
+		{"faucet: {metrics: 'http://h:1/metrics'}", `is not http://HOST:PORT`},
+		{"faucet: {labels: maybe}", `faucet.labels: "maybe" is not true or false`},
+		{"faucet: {rpc: {address: localhost}}", `faucet.rpc.address: "localhost" is not HOST:PORT`},
+		{"faucet: {rpc: {address: 'localhost:0'}}", `faucet.rpc.address: "localhost:0" is not HOST:PORT`},
+		{"faucet: {rpc: {ca: ca.crt}}", `faucet.rpc.ca: "ca.crt" is not an absolute path`},
+		{"faucet: {rpc: {client: a/b}}", `faucet.rpc.client: "a/b" is not a name`},
+		{"faucet: {rpc: {adress: x}}", `unknown key faucet.rpc.adress; did you mean faucet.rpc.address?`},
 		{"nat: {backend: nftables}", `nat.backend: "nftables" is not auto, nft or legacy`},
 		{"plugin: {names: []}", `plugin.names: "" is not a driver name`},
 		{"plugin: {names: [a/b]}", `plugin.names: "a/b" is not a driver name`},

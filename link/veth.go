@@ -19,10 +19,10 @@ import (
 const defaultMTU = 1500
 
 // EnsureVeth makes the endpoint's veth pair, or brings a pair that is there to
-// what the endpoint says; its alias then carries e.OFPort. The host end is up
-// and silent (no ARP, no IPv6), the container end down: Docker moves it into the
-// container and sets it up there. A container end that has been moved is left
-// alone.
+// what the endpoint says; its alias then carries e.OFPort. The host end is up, or
+// down while the endpoint is held, and silent (no ARP, no IPv6); the container end
+// is down: Docker moves it into the container and sets it up there. A container end
+// that has been moved is left alone.
 //
 // txOff switches transmit checksum offload off on the container end. A userspace
 // datapath without TSO needs it: packets would leave with partial checksums that
@@ -78,7 +78,10 @@ func (l *Links) ensureVeth(ctx context.Context, n spec.Network, e spec.Endpoint,
 			return err
 		}
 	}
-	if host.Attrs().Flags&net.FlagUp != 0 {
+	switch up := host.Attrs().Flags&net.FlagUp != 0; {
+	case e.Held && up:
+		return h.LinkSetDown(host)
+	case e.Held, up:
 		return nil
 	}
 	// Before it is up: otherwise it announces itself on the bridge.
@@ -144,6 +147,33 @@ func veth(n spec.Network, e spec.Endpoint) (*netlink.Veth, error) {
 	v.PeerName = spec.ContainerLink(e.ID)
 	v.PeerHardwareAddr = mac
 	return v, nil
+}
+
+// Nudge changes the MAC of the endpoint's host end, which nobody uses: Open vSwitch
+// then tells its controllers of the port's state again. EnsureVeth gives it its own
+// back. It's no error when there is no such link.
+func (l *Links) Nudge(ctx context.Context, id spec.EndpointID) error {
+	name := spec.HostLink(id)
+	h, err := open(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot nudge veth %q: %w", name, err)
+	}
+	defer h.Close()
+	host, err := h.find(name)
+	if host == nil || err != nil {
+		return err
+	}
+	if err := owned(host, id); err != nil {
+		return err
+	}
+	mac := hostMAC(name)
+	if host.Attrs().HardwareAddr.String() == mac.String() {
+		mac[5] ^= 1
+	}
+	if err := h.LinkSetHardwareAddr(host, mac); err != nil {
+		return fmt.Errorf("cannot nudge veth %q: %w", name, err)
+	}
+	return nil
 }
 
 // hostMAC derives a host end's MAC from its name, so that a pair can be told as

@@ -37,6 +37,8 @@ type Driver struct {
 	Engine Engine
 	// Controllers are those of networks that name none.
 	Controllers []spec.Controller
+	// FaucetManaged reports that dovesnap writes Faucet's configuration.
+	FaucetManaged bool
 }
 
 // Keys of the Options that Docker sends (moby, libnetwork/netlabel).
@@ -73,7 +75,8 @@ func (d *Driver) gwAllocCheck(_ context.Context, r gwAllocRequest) (gwAllocAnswe
 }
 
 func (d *Driver) createNetwork(ctx context.Context, r network.CreateNetworkRequest) (struct{}, error) {
-	request, err := networkRequest(r, d.Controllers)
+	request, err := networkRequest(r)
+	request.Controllers, request.FaucetManaged = d.Controllers, d.FaucetManaged
 	if err != nil {
 		return struct{}{}, err
 	}
@@ -84,8 +87,8 @@ func (d *Driver) createNetwork(ctx context.Context, r network.CreateNetworkReque
 	return struct{}{}, d.Engine.CreateNetwork(ctx, n)
 }
 
-func networkRequest(r network.CreateNetworkRequest, controllers []spec.Controller) (spec.Request, error) {
-	out := spec.Request{ID: spec.NetworkID(r.NetworkID), Controllers: controllers}
+func networkRequest(r network.CreateNetworkRequest) (spec.Request, error) {
+	out := spec.Request{ID: spec.NetworkID(r.NetworkID)}
 	out.Options, _ = r.Options[genericKey].(map[string]any)
 	out.Internal, _ = r.Options[internalKey].(bool) // the key is there only with --internal
 	for _, data := range append(append([]*network.IPAMData{}, r.IPv4Data...), r.IPv6Data...) {

@@ -27,6 +27,8 @@ type DockerNetwork struct {
 type DockerEndpoint struct {
 	Container string
 	Request   spec.EndpointRequest
+	Labels    map[string]string // of the container
+	Labelled  bool              // they are known
 }
 
 // dockerMemory tells what Docker has just not heard of from what it has
@@ -86,6 +88,12 @@ func (e *Engine) See(ctx context.Context, v DockerView) error {
 		e.takeNames(v)
 		for id, n := range v.Networks {
 			e.adopt(ctx, id, n, v)
+			e.report("name of "+SubjectNetwork(id), e.name(ctx, id, n.Name))
+			for eid, ep := range n.Endpoints {
+				if ep.Labelled {
+					e.report("labels of "+SubjectEndpoint(eid), e.label(ctx, eid, ep.Labels))
+				}
+			}
 		}
 		e.dropForgotten(ctx, v)
 		// Docker runs, so that this is the time to mind forwarding, which others
@@ -155,7 +163,10 @@ func (e *Engine) adoptEndpoints(ctx context.Context, n spec.Network, requests []
 		}
 		ep, err := spec.ParseEndpoint(r)
 		if err == nil {
-			ep.OFPort, ep.Boot = port, e.cfg.BootID
+			ep.OFPort = port
+			err = e.choose(n, &ep)
+		}
+		if err == nil {
 			ep, err = e.applyEndpoint(ctx, n, ep)
 		}
 		e.report(SubjectEndpoint(r.ID), err)

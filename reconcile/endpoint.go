@@ -14,6 +14,7 @@ import (
 // CreateEndpoint attaches an endpoint and returns it with its OF port, or leaves
 // nothing. A repeated call gets the endpoint that the first one made.
 func (e *Engine) CreateEndpoint(ctx context.Context, ep spec.Endpoint) (spec.Endpoint, error) {
+	asked := ep.OFPort
 	err := e.do(ctx, func(ctx context.Context) error {
 		if old, ok := e.endpoint(ep.ID); ok {
 			ep = old
@@ -23,19 +24,31 @@ func (e *Engine) CreateEndpoint(ctx context.Context, ep spec.Endpoint) (spec.End
 		if !ok {
 			return unknownNetwork(ep.Network)
 		}
+		if err := spec.CheckPort(n, ep, e.cfg.Faucet != nil); err != nil {
+			return err
+		}
 		if err := e.dropDead(ctx, ep); err != nil {
 			return err
 		}
-		ep.Boot = e.cfg.BootID
-		if ep.OFPort, ok = e.freeOFPort(n.ID); !ok {
-			return fmt.Errorf("cannot attach endpoint %q: all OpenFlow ports of bridge %q are used", ep.ID.Short(), n.Bridge)
+		if err := e.choose(n, &ep); err != nil {
+			return err
 		}
 		var err error
 		if ep, err = e.applyEndpoint(ctx, n, ep); err != nil {
 			e.undo(ctx, func(ctx context.Context) error { return e.dropEndpoint(ctx, ep.ID) })
 			return err
 		}
+		if asked != 0 && ep.OFPort != asked {
+			e.undo(ctx, func(ctx context.Context) error { return e.dropEndpoint(ctx, ep.ID) })
+			return fmt.Errorf("driver-opt ovs.port.ofport: OpenFlow port %d of bridge %q is somebody else's", asked, n.Bridge)
+		}
 		e.change(func(s spec.State) { s.Endpoints[ep.ID] = ep })
+		e.want()
+		if ep.Held && ep.ACL != "" { // nothing to wait for but Faucet
+			if err := e.letThrough(ctx, n, ep); err != nil {
+				e.log.Warn("cannot let an endpoint through; the next pass will", "endpoint", ep.ID.Short(), "err", err)
+			}
+		}
 		e.docker.touch(string(ep.ID))
 		e.log.Info("endpoint attached", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "bridge", n.Bridge, "port", spec.HostLink(ep.ID), "ofport", ep.OFPort)
 		return nil
@@ -75,10 +88,31 @@ func (e *Engine) dropDead(ctx context.Context, ep spec.Endpoint) error {
 	return nil
 }
 
-func (e *Engine) freeOFPort(id spec.NetworkID) (spec.OFPort, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.state.FreeOFPort(id, nil)
+// choose fills in what a new endpoint's request left open.
+func (e *Engine) choose(n spec.Network, ep *spec.Endpoint) error {
+	ep.Boot = e.cfg.BootID
+	if ep.MAC == "" {
+		prefix := ep.MACPrefix
+		if prefix == "" {
+			prefix = n.MACPrefix
+		}
+		ep.MAC = spec.EndpointMAC(ep.ID, ep.Addresses, prefix)
+	}
+	ep.Held = e.guards(n) // until its labels are known, and Faucet has them
+	state := e.State()
+	if ep.OFPort != 0 {
+		return state.ClaimOFPort(n.ID, ep.OFPort)
+	}
+	// Preferably one for which Faucet has the default, not what another left: most
+	// endpoints want that, and for the others it's a change of the ACL alone.
+	var ok bool
+	ep.OFPort, ok = state.FreeOFPort(n.ID, func(p spec.OFPort) bool {
+		return e.faucet.Settled(n, spec.Endpoint{Network: n.ID, OFPort: p})
+	})
+	if !ok {
+		return fmt.Errorf("cannot attach endpoint %q: all OpenFlow ports of bridge %q are used", ep.ID.Short(), n.Bridge)
+	}
+	return nil
 }
 
 // applyEndpoint makes the endpoint's link and port as the spec says. When
@@ -137,6 +171,9 @@ func (e *Engine) DeleteEndpoint(ctx context.Context, id spec.EndpointID) error {
 func (e *Engine) dropEndpoint(ctx context.Context, id spec.EndpointID) error {
 	e.change(func(s spec.State) { delete(s.Endpoints, id) })
 	e.solved(SubjectEndpoint(id))
+	delete(e.wrong, id)
+	delete(e.closing, id)
+	e.want()
 	err := e.sw.DeletePort(ctx, id)
 	if linkErr := e.links.DeleteVeth(ctx, id); err == nil {
 		err = linkErr

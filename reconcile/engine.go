@@ -36,12 +36,16 @@ type Bridges interface {
 	EnsureBridge(ctx context.Context, n spec.Network, userspace bool) error
 	EnsureControllers(ctx context.Context, n spec.Network, anew bool) error
 	DeleteBridge(context.Context, spec.NetworkID) error
+	NoteNetwork(context.Context, spec.Network) error // stores what only dovesnap reads
 }
 
 // Ports applies endpoints to Open vSwitch.
 type Ports interface {
 	EnsurePort(context.Context, spec.Network, spec.Endpoint) (spec.OFPort, error)
 	DeletePort(context.Context, spec.EndpointID) error
+	NotePort(context.Context, spec.Endpoint) error
+	PortFlows(context.Context, spec.Network, spec.OFPort) (int, error) // how many flows match what comes in there
+	ForeignPorts(context.Context) (map[spec.NetworkID][]spec.ForeignPort, error)
 }
 
 // Switch is both, and remembers them.
@@ -54,6 +58,8 @@ type Switch interface {
 // Veths applies endpoints to the kernel's interfaces.
 type Veths interface {
 	EnsureVeth(ctx context.Context, n spec.Network, e spec.Endpoint, txOff bool) error
+	Nudge(context.Context, spec.EndpointID) error // has Open vSwitch tell its controllers of the port again
+	SetMAC(context.Context, spec.EndpointID, spec.MAC) (done bool, err error)
 	DeleteVeth(context.Context, spec.EndpointID) error
 	Endpoints(context.Context) ([]link.Found, error)
 }
@@ -90,6 +96,10 @@ type Config struct {
 	Grace    time.Duration // how long Docker must not have known what is swept
 	Datapath Datapath
 	Resync   <-chan struct{} // Open vSwitch was (re)connected: look at everything
+
+	Faucet       Faucet          // nil: its configuration is the operator's
+	Labels       bool            // containers' labels count
+	PortsChanged <-chan struct{} // somebody changed ports in Open vSwitch
 }
 
 const (
@@ -111,9 +121,14 @@ type Engine struct {
 	ops   chan op
 	ready chan struct{} // closed when the stored State has been read
 
-	docker       dockerMemory // the loop's own, as is the next
+	docker       dockerMemory // the loop's own, as is what follows
 	itemTimeout  time.Duration
 	rulesWritten bool // the packet filter's rules are those of the State
+	faucet       Faucet
+	foreign      map[spec.NetworkID][]spec.ForeignPort
+	wrong        map[spec.EndpointID]error // what is wrong with a container's labels
+	closing      map[spec.EndpointID]bool  // held, and Faucet must forget the port first
+	again        *time.Timer               // for those
 
 	busySince atomic.Pointer[time.Time] // when the loop began what it does; nil: it waits
 
@@ -132,9 +147,16 @@ type op struct {
 
 // New returns an Engine that does nothing until Run.
 func New(sw Switch, links Links, fw Firewall, cfg Config, log *slog.Logger) *Engine {
+	faucet := cfg.Faucet
+	if faucet == nil {
+		faucet = noFaucet{}
+	}
+	again := time.NewTimer(time.Hour)
+	again.Stop()
 	return &Engine{sw: sw, links: links, fw: fw, cfg: cfg, log: log,
-		itemTimeout: itemTimeout,
-		ops:         make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
+		itemTimeout: itemTimeout, faucet: faucet, again: again,
+		wrong: map[spec.EndpointID]error{}, closing: map[spec.EndpointID]bool{},
+		ops: make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
 		state: spec.NewState(), problems: map[string]string{}}
 }
 
@@ -145,6 +167,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.busy(func() {
 		close(e.ready) // a pass gives way to what waits
+		e.lookPorts(ctx)
+		e.want()
 		e.pass(ctx)
 	})
 	tick := time.NewTicker(e.cfg.Interval)
@@ -156,9 +180,15 @@ func (e *Engine) Run(ctx context.Context) error {
 		case o := <-e.ops:
 			e.busy(func() { o.done <- e.guard(o) })
 		case <-e.cfg.Resync:
-			e.busy(func() { e.pass(ctx) })
+			e.busy(func() { e.lookPorts(ctx); e.pass(ctx) })
 		case <-tick.C:
 			e.busy(func() { e.pass(ctx) })
+		case <-e.cfg.PortsChanged:
+			e.busy(func() { e.lookPorts(ctx) })
+		case <-e.faucet.Changed():
+			e.busy(func() { e.release(ctx) })
+		case <-e.again.C:
+			e.busy(func() { e.release(ctx) })
 		}
 	}
 }

@@ -27,10 +27,16 @@ func run(t *testing.T, h *host, boot string) *Engine {
 
 func start(t *testing.T, h *host, boot string) (*Engine, func()) {
 	t.Helper()
+	return startWith(t, h, Config{BootID: boot, Labels: true})
+}
+
+func startWith(t *testing.T, h *host, cfg Config) (*Engine, func()) {
+	t.Helper()
 	resync := make(chan struct{}, 1)
 	resync <- struct{}{}
-	e := New(h, h, h, Config{BootID: boot, Interval: time.Hour, Grace: time.Minute, Resync: resync,
-		Datapath: func(context.Context, spec.Network) (bool, bool) { return true, false }}, slog.New(slog.DiscardHandler))
+	cfg.Interval, cfg.Grace, cfg.Resync = time.Hour, time.Minute, resync
+	cfg.Datapath = func(context.Context, spec.Network) (bool, bool) { return true, false }
+	e := New(h, h, h, cfg, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -25,6 +25,11 @@ type host struct {
 	guard   bool
 	taken   map[spec.OFPort]bool // numbers of foreign ports
 	uplinks map[string]string    // NIC → why it is refused
+	up      map[spec.EndpointID]bool
+	macs    map[spec.EndpointID]spec.MAC
+	flows   map[spec.OFPort]int // that the switch has for what comes in
+	nudged  []spec.EndpointID
+	foreign map[spec.NetworkID][]spec.ForeignPort
 
 	hang   bool // ports are never applied
 	failAt int  // 0: never; else the n-th step from now fails
@@ -34,7 +39,8 @@ type host struct {
 
 func newHost() *host {
 	return &host{bridges: map[spec.NetworkID]spec.Network{}, ports: map[spec.EndpointID]spec.Endpoint{},
-		veths: map[spec.EndpointID]spec.Alias{}, held: map[spec.EndpointID]bool{}, taken: map[spec.OFPort]bool{}, uplinks: map[string]string{}}
+		veths: map[spec.EndpointID]spec.Alias{}, held: map[spec.EndpointID]bool{}, taken: map[spec.OFPort]bool{}, uplinks: map[string]string{},
+		up: map[spec.EndpointID]bool{}, macs: map[spec.EndpointID]spec.MAC{}, flows: map[spec.OFPort]int{}}
 }
 
 var errInjected = errors.New("injected")
@@ -109,7 +115,49 @@ func (h *host) EnsureVeth(ctx context.Context, n spec.Network, e spec.Endpoint, 
 		return err
 	}
 	h.veths[e.ID] = spec.Alias{Network: n.ID, Endpoint: e.ID, OFPort: e.OFPort}
+	h.up[e.ID], h.macs[e.ID] = !e.Held, e.MAC
 	return nil
+}
+
+func (h *host) Nudge(ctx context.Context, id spec.EndpointID) error {
+	h.nudged = append(h.nudged, id)
+	return h.step(ctx, "nudge %s", id.Short())
+}
+
+func (h *host) SetMAC(ctx context.Context, id spec.EndpointID, mac spec.MAC) (bool, error) {
+	if !h.held[id] {
+		return false, nil
+	}
+	h.macs[id] = mac
+	return true, h.step(ctx, "MAC of %s", id.Short())
+}
+
+func (h *host) NotePort(ctx context.Context, e spec.Endpoint) error {
+	if err := h.step(ctx, "note port %s", e.ID.Short()); err != nil {
+		return err
+	}
+	if _, ok := h.ports[e.ID]; ok {
+		h.ports[e.ID] = e
+	}
+	return nil
+}
+
+func (h *host) NoteNetwork(ctx context.Context, n spec.Network) error {
+	if err := h.step(ctx, "note network %s", n.ID.Short()); err != nil {
+		return err
+	}
+	if _, ok := h.bridges[n.ID]; ok {
+		h.bridges[n.ID] = n
+	}
+	return nil
+}
+
+func (h *host) PortFlows(_ context.Context, _ spec.Network, p spec.OFPort) (int, error) {
+	return h.flows[p], nil
+}
+
+func (h *host) ForeignPorts(context.Context) (map[spec.NetworkID][]spec.ForeignPort, error) {
+	return h.foreign, nil
 }
 
 func (h *host) DeleteVeth(ctx context.Context, id spec.EndpointID) error {

@@ -16,12 +16,16 @@ import (
 func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) error {
 	return e.do(ctx, func(ctx context.Context) error {
 		if old, ok := e.network(n.ID); ok {
+			n.Name = old.Name // Docker tells it afterwards
 			if !reflect.DeepEqual(old, n) {
 				return fmt.Errorf("cannot create network %q: it exists with other options", n.ID.Short())
 			}
 			return e.applyNetwork(ctx, n, func() error { return nil })
 		}
 		if err := e.State().Admit(n, e.networkName); err != nil {
+			return err
+		}
+		if err := e.faucet.Admit(n); err != nil {
 			return err
 		}
 		if err := e.links.CheckNetwork(ctx, n); err != nil {
@@ -58,8 +62,10 @@ func (e *Engine) addNetwork(ctx context.Context, n spec.Network, ports func() er
 	})
 	if err != nil {
 		e.undo(ctx, func(ctx context.Context) error { return e.dropNetwork(ctx, n.ID) })
+		return err
 	}
-	return err
+	e.want()
+	return nil
 }
 
 // applyNetwork makes a network's bridge and gateway as the spec says, has ports
@@ -108,6 +114,7 @@ func (e *Engine) dropNetwork(ctx context.Context, id spec.NetworkID) error {
 	n, known := e.network(id)
 	e.change(func(s spec.State) { delete(s.Networks, id) })
 	e.solved(SubjectNetwork(id))
+	e.want()
 	errs := []error{e.sw.DeleteBridge(ctx, id)}
 	if known {
 		errs = append(errs, e.links.ReleaseNetwork(ctx, n))

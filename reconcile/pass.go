@@ -106,11 +106,26 @@ func (e *Engine) repair(ctx context.Context, n spec.Network, ep spec.Endpoint, p
 	if _, ok := present[ep.ID]; !ok {
 		return errNoLink
 	}
-	now, err := e.applyEndpoint(ctx, n, ep)
-	if err == nil && now.OFPort != ep.OFPort {
-		e.change(func(s spec.State) { s.Endpoints[ep.ID] = now })
+	if ep.Held && e.mayPass(n, ep) { // before the link is found to be up, and set down
+		if err := e.letThrough(ctx, n, ep); err != nil {
+			return err
+		}
+		ep, _ = e.endpoint(ep.ID)
 	}
-	return err
+	now, err := e.applyEndpoint(ctx, n, ep)
+	if err != nil {
+		return err
+	}
+	if now.OFPort != ep.OFPort {
+		e.change(func(s spec.State) { s.Endpoints[ep.ID] = now })
+		e.want()
+	}
+	if ep.MACPrefix != "" {
+		if _, err := e.links.SetMAC(ctx, ep.ID, ep.MAC); err != nil {
+			return err
+		}
+	}
+	return e.policyError(n, now)
 }
 
 // repairFirewall writes the rules again when somebody changed them, and when

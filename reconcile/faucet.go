@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"reflect"
+	"time"
+
+	"dovesnap/spec"
+)
+
+// Faucet is the configuration of Faucet's that dovesnap keeps. Nothing here waits
+// for Faucet, which may be away for hours.
+type Faucet interface {
+	// Admit refuses a network that clashes with what others have in Faucet.
+	Admit(spec.Network) error
+	// Want replaces what Faucet should know, which is then delivered and confirmed.
+	Want(spec.State, map[spec.NetworkID][]spec.ForeignPort)
+	// Settled reports whether Faucet can have no other configuration for the
+	// endpoint's port than the one that the endpoint wants.
+	Settled(spec.Network, spec.Endpoint) bool
+	// Refused tells why the endpoint cannot have what it wants.
+	Refused(spec.Network, spec.Endpoint) error
+	// Changed receives when any of this may have changed.
+	Changed() <-chan struct{}
+}
+
+// noFaucet stands for a Faucet whose configuration is the operator's.
+type noFaucet struct{}
+
+func (noFaucet) Admit(spec.Network) error                               { return nil }
+func (noFaucet) Want(spec.State, map[spec.NetworkID][]spec.ForeignPort) {}
+func (noFaucet) Settled(spec.Network, spec.Endpoint) bool               { return true }
+func (noFaucet) Refused(spec.Network, spec.Endpoint) error              { return nil }
+func (noFaucet) Changed() <-chan struct{}                               { return nil }
+
+// guards reports whether an endpoint of the network is held until its ACL is known
+// and in force.
+func (e *Engine) guards(n spec.Network) bool { return e.cfg.Faucet != nil && len(n.Controllers) > 0 }
+
+// mayPass reports whether an endpoint's packets may pass: its labels are known, or
+// a driver-opt has said what they could, and Faucet has nothing laxer in force.
+func (e *Engine) mayPass(n spec.Network, ep spec.Endpoint) bool {
+	switch {
+	case !e.guards(n):
+		return true
+	case !ep.Labelled && ep.ACL == "":
+		return false
+	case e.wrong[ep.ID] != nil || e.faucet.Refused(n, ep) != nil:
+		return false
+	}
+	return e.faucet.Settled(n, ep)
+}
+
+// policyError tells why an endpoint will not be let through until somebody acts.
+func (e *Engine) policyError(n spec.Network, ep spec.Endpoint) error {
+	if err := e.wrong[ep.ID]; err != nil {
+		return err
+	}
+	if e.guards(n) {
+		return e.faucet.Refused(n, ep)
+	}
+	return nil
+}
+
+// want tells Faucet of the State.
+func (e *Engine) want() { e.faucet.Want(e.State(), e.foreign) }
+
+// lookPorts sees what others put on our bridges.
+func (e *Engine) lookPorts(ctx context.Context) {
+	if e.cfg.Faucet == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, itemTimeout)
+	defer cancel()
+	foreign, err := e.sw.ForeignPorts(ctx)
+	e.report("ports of others", err)
+	if err == nil && !reflect.DeepEqual(foreign, e.foreign) {
+		e.log.Info("ports of others changed", "ports", foreign)
+		e.foreign = foreign
+		e.want()
+	}
+}
+
+// Named takes the name that Docker gave a network, which is Faucet's for its
+// datapath.
+func (e *Engine) Named(ctx context.Context, id spec.NetworkID, name string) error {
+	return e.do(ctx, func(ctx context.Context) error { return e.name(ctx, id, name) })
+}
+
+func (e *Engine) name(ctx context.Context, id spec.NetworkID, name string) error {
+	n, ok := e.network(id)
+	if !ok || name == "" || n.Name == name {
+		return nil
+	}
+	n.Name = name
+	e.change(func(s spec.State) { s.Networks[id] = n })
+	e.want()
+	return e.sw.NoteNetwork(ctx, n)
+}
+
+// Attached takes the name and the labels of the container that an endpoint is of.
+func (e *Engine) Attached(ctx context.Context, _ spec.NetworkID, id spec.EndpointID, container string, labels map[string]string) error {
+	return e.do(ctx, func(ctx context.Context) error {
+		e.mu.Lock()
+		names := maps.Clone(e.names.Containers)
+		if names == nil {
+			names = map[spec.EndpointID]string{}
+		}
+		names[id] = container
+		e.names.Containers = names
+		e.mu.Unlock()
+		return e.label(ctx, id, labels)
+	})
+}
+
+// label gives an endpoint what its container's labels say, where no driver-opt has
+// said it, and lets it through if that may be. Labels never change.
+func (e *Engine) label(ctx context.Context, id spec.EndpointID, labels map[string]string) error {
+	ep, ok := e.endpoint(id)
+	if !ok || ep.Labelled {
+		return nil
+	}
+	n, ok := e.network(ep.Network)
+	if !ok {
+		return nil
+	}
+	said, err := spec.ParseLabels(labels)
+	if !e.cfg.Labels {
+		said, err = spec.Labels{}, nil
+	}
+	if err == nil && said.ACL != "" {
+		err = spec.CheckPort(n, spec.Endpoint{ACL: said.ACL}, e.cfg.Faucet != nil)
+	}
+	if err != nil {
+		e.wrong[id] = err
+		e.report(SubjectEndpoint(id), err)
+	}
+	ep.Labelled = true
+	if ep.ACL == "" && e.guards(n) {
+		ep.ACL = said.ACL
+	}
+	if ep.MACPrefix == "" && said.MACPrefix != "" {
+		ep.MACPrefix, ep.MAC = said.MACPrefix, said.MACPrefix.On(ep.MAC)
+		if _, err := e.links.SetMAC(ctx, id, ep.MAC); err != nil {
+			e.report(SubjectEndpoint(id), err)
+		}
+	}
+	e.change(func(s spec.State) { s.Endpoints[id] = ep })
+	e.want()
+	if ep.Held {
+		return e.letThrough(ctx, n, ep)
+	}
+	return e.sw.NotePort(ctx, ep)
+}
+
+// Started gives the interfaces of a container that runs now the MAC addresses that
+// its labels ask for: before, they are Docker's to set.
+func (e *Engine) Started(ctx context.Context, ids []spec.EndpointID) error {
+	return e.do(ctx, func(ctx context.Context) error {
+		var errs []error
+		for _, id := range ids {
+			if ep, ok := e.endpoint(id); ok && ep.MACPrefix != "" {
+				_, err := e.links.SetMAC(ctx, id, ep.MAC)
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// recheck is how soon an endpoint is looked at again that Faucet has not shut off
+// yet.
+const recheck = 20 * time.Millisecond
+
+// release lets through whom Faucet has an answer for.
+func (e *Engine) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	for id, ep := range e.State().Endpoints {
+		n, ok := e.network(ep.Network)
+		if !ok || !ep.Held {
+			continue
+		}
+		e.item(ctx, SubjectEndpoint(id), func(ctx context.Context) error {
+			if err := e.letThrough(ctx, n, ep); err != nil {
+				return err
+			}
+			return e.policyError(n, ep)
+		})
+	}
+}
+
+// letThrough sets the link of a held endpoint up when it may pass.
+//
+// When Faucet has something else for the port than the endpoint wants, its flows
+// for it may be in the switch, and a change of them may be under way when Faucet
+// says that it has the new configuration. So Faucet is made to forget the port
+// (its link is down, and something changes about it), and the link comes up when
+// the switch has no flow for the port: then Faucet adds the port anew.
+func (e *Engine) letThrough(ctx context.Context, n spec.Network, ep spec.Endpoint) error {
+	if !e.mayPass(n, ep) {
+		if e.closing[ep.ID] || !ep.Labelled && ep.ACL == "" {
+			return nil
+		}
+		e.closing[ep.ID] = true
+		return e.links.Nudge(ctx, ep.ID)
+	}
+	if e.closing[ep.ID] {
+		count, err := e.sw.PortFlows(ctx, n, ep.OFPort)
+		if err != nil || count > 0 {
+			e.again.Reset(recheck)
+			return err
+		}
+	}
+	ep.Held = false
+	_, txOff := e.cfg.Datapath(ctx, n)
+	if err := e.links.EnsureVeth(ctx, n, ep, txOff); err != nil {
+		return err
+	}
+	delete(e.closing, ep.ID)
+	e.change(func(s spec.State) { s.Endpoints[ep.ID] = ep })
+	e.log.Info("endpoint let through", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "ofport", ep.OFPort, "acls", ep.ACLs(n))
+	return e.sw.NotePort(ctx, ep)
+}
