@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"dovesnap": func() {
 		actions := cli.Actions{Run: run, Down: say("down"), Cleanup: say("cleanup"),
 			Refuse:     func(_ context.Context, cause error) { fmt.Println("refusing:", cause) },
-			OVSRestart: say("restart"), OVSSave: say("save"), OVSRun: sayOf("run"), OVSReady: sayOf("ready")}
+			OVSRestart: say("restart"), OVSSave: say("save"), OVSRun: sayOf("run"), OVSReady: sayOf("ready"),
+			FaucetInit: func(c config.Config) (string, error) { return "added to " + c.Faucet.Config, nil }}
 		os.Exit(cli.Execute(actions, os.Args[1:], os.Stdout, os.Stderr))
 	}})
 }

@@ -15,7 +15,7 @@ import (
 // What keeps the text on one screen; JSON has it all.
 const (
 	maxTrouble = 10
-	maxRows    = 14 // endpoints
+	maxRows    = 13 // endpoints
 )
 
 // Render writes the Status as a table for people: first what is wrong, then
@@ -59,6 +59,9 @@ func renderOVS(b *bytes.Buffer, s Status) {
 	} else {
 		b.WriteString("Docker: not connected\n")
 	}
+	if text := s.Faucet.text(); text != "" {
+		fmt.Fprintf(b, "Faucet's configuration: %s\n", text)
+	}
 }
 
 func renderNetworks(b *bytes.Buffer, networks []Network) {
@@ -84,15 +87,32 @@ func renderNetworks(b *bytes.Buffer, networks []Network) {
 	}
 }
 
-// renderEndpoints shows those with problems first when there are too many.
+// text says where Faucet's configuration is; nothing where it is the operator's.
+func (f Faucet) text() string {
+	switch {
+	case f.Mode == "" || f.Mode == "off":
+		return ""
+	case !f.Delivered:
+		return f.Mode + ", not delivered yet"
+	case !f.Confirmed:
+		return f.Mode + ", delivered, not confirmed by Faucet"
+	}
+	return f.Mode + ", in force"
+}
+
+// renderEndpoints shows those with problems, and those that are held, first when
+// there are too many.
 func renderEndpoints(b *bytes.Buffer, networks []Network) {
 	var ill, well []string
 	for _, n := range networks {
 		for _, e := range n.Endpoints {
 			row := fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t", n.label(), e.label(), join(e.Addresses), e.MAC, number(e.OFPort), e.Link)
-			if len(e.Problems) > 0 {
+			switch {
+			case len(e.Problems) > 0:
 				ill = append(ill, row+"!")
-			} else {
+			case e.Held:
+				ill = append(ill, row+"held")
+			default:
 				well = append(well, row)
 			}
 		}

@@ -33,14 +33,15 @@ func example() status.Status {
 			},
 		},
 		Docker: status.Docker{Connected: true},
+		Faucet: status.Faucet{Mode: "file", Delivered: true, Confirmed: true},
 		Networks: []status.Network{
 			{
 				ID: strings.Repeat("0123456789abcdef", 4), Name: "mynet", Bridge: "dsb0123456789ab", Mode: "nat", DPID: "0x1", Datapath: "system",
 				Subnets: []string{"172.12.0.0/24"}, Gateways: []string{"172.12.0.1"}, MTU: 1500, VLAN: 100, Uplinks: []string{"eth1"}, Problems: []string{},
 				Controllers: []status.Controller{{Target: "tcp:127.0.0.1:6653", Connected: true, Role: "other"}},
 				Endpoints: []status.Endpoint{
-					{ID: strings.Repeat("fedcba9876543210", 4), Container: "web", MAC: "02:42:ac:0c:00:08", Addresses: []string{"172.12.0.8/24"}, OFPort: 1, Link: "dsvfedcba987654", Problems: []string{}},
-					{ID: strings.Repeat("abcdef9876543210", 4), Container: "db", MAC: "02:42:ac:0c:00:09", Addresses: []string{"172.12.0.9/24", "fd00::9/64"}, OFPort: 2, Link: "dsvabcdef987654", Problems: []string{}},
+					{ID: strings.Repeat("fedcba9876543210", 4), Container: "web", MAC: "02:42:ac:0c:00:08", Addresses: []string{"172.12.0.8/24"}, OFPort: 1, Link: "dsvfedcba987654", VLAN: 100, ACLs: []string{"office", "log"}, Problems: []string{}},
+					{ID: strings.Repeat("abcdef9876543210", 4), Container: "db", MAC: "02:42:ac:0c:00:09", Addresses: []string{"172.12.0.9/24", "fd00::9/64"}, OFPort: 2, Link: "dsvabcdef987654", VLAN: 30, ACLs: []string{}, Problems: []string{}},
 				},
 			},
 			{
@@ -59,7 +60,9 @@ func ill() status.Status {
 	s.OVS.Ready, s.OVS.LastError = false, "cannot reach OVSDB"
 	s.OVS.Children[1].State, s.OVS.Children[1].PID, s.OVS.Children[1].LastError = "backoff", 0, "exit status 1:\nno memory"
 	s.Docker = status.Docker{LastError: "connection refused"}
+	s.Faucet = status.Faucet{Mode: "rpc", Delivered: true, LastError: "connection refused"}
 	n := &s.Networks[0]
+	n.Endpoints[0].Held = true
 	n.Name = "" // Docker has not told it
 	n.Problems = []string{"bridge \"dsb0123456789ab\" is missing"}
 	n.Controllers = []status.Controller{{Target: "tcp:127.0.0.1:6653", LastError: "Connection refused"}, {Target: "ptcp:6654"}, {Target: "ssl:192.0.2.1"}}

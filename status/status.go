@@ -30,6 +30,7 @@ type Status struct {
 	Time     time.Time `json:"time"`  // of this answer
 	OVS      OVS       `json:"ovs"`
 	Docker   Docker    `json:"docker"`
+	Faucet   Faucet    `json:"faucet"`
 	Networks []Network `json:"networks"`
 	// Problems holds what the other fields do not say.
 	Problems []string `json:"problems"`
@@ -58,6 +59,14 @@ type Child struct {
 // names and for sweeping, not for the networks themselves.
 type Docker struct {
 	Connected bool   `json:"connected"`
+	LastError string `json:"last_error,omitempty"`
+}
+
+// Faucet is the state of Faucet's configuration.
+type Faucet struct {
+	Mode      string `json:"mode"`      // off, file or rpc
+	Delivered bool   `json:"delivered"` // it has been handed over as it should be
+	Confirmed bool   `json:"confirmed"` // Faucet says that it has it
 	LastError string `json:"last_error,omitempty"`
 }
 
@@ -95,6 +104,9 @@ type Endpoint struct {
 	Addresses []string `json:"addresses"`
 	OFPort    int      `json:"ofport"`
 	Link      string   `json:"link"` // of the host's end
+	VLAN      int      `json:"vlan"`
+	ACLs      []string `json:"acls"` // Faucet's, its own or the network's default
+	Held      bool     `json:"held"` // nothing passes until its ACL is in force
 	Problems  []string `json:"problems"`
 }
 
@@ -153,6 +165,7 @@ func (s *Status) fillLists() {
 		for j := range n.Endpoints {
 			fill(&n.Endpoints[j].Addresses)
 			fill(&n.Endpoints[j].Problems)
+			fill(&n.Endpoints[j].ACLs)
 		}
 	}
 }
