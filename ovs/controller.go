@@ -106,11 +106,15 @@ func (s *Switch) settle(ctx context.Context, bridge string) {
 
 var flowCount = regexp.MustCompile(`flow_count=(\d+)`)
 
-// flows counts the flows of a bridge, all or those that match (ovs-ofctl(8)). The
-// bridge's own socket is beside OVSDB's (ovs-vswitchd(8)).
+// management returns the target of a bridge's own socket, which is beside OVSDB's
+// (ovs-vswitchd(8)).
+func (s *Switch) management(bridge string) string {
+	return "unix:" + filepath.Join(filepath.Dir(strings.TrimPrefix(s.endpoint, "unix:")), bridge+".mgmt")
+}
+
+// flows counts the flows of a bridge, all or those that match (ovs-ofctl(8)).
 func (s *Switch) flows(ctx context.Context, bridge string, match ...string) (int, error) {
-	socket := "unix:" + filepath.Join(filepath.Dir(strings.TrimPrefix(s.endpoint, "unix:")), bridge+".mgmt")
-	argv := append([]string{"--timeout=5", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14", "dump-aggregate", socket}, match...)
+	argv := append([]string{"--timeout=5", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14", "dump-aggregate", s.management(bridge)}, match...)
 	out, err := exec.CommandContext(ctx, "ovs-ofctl", argv...).Output()
 	if err != nil {
 		return 0, fmt.Errorf("cannot count flows of bridge %q: %w", bridge, err)

@@ -49,6 +49,9 @@ func (e *Engine) CreateEndpoint(ctx context.Context, ep spec.Endpoint) (spec.End
 				e.log.Warn("cannot let an endpoint through; the next pass will", "endpoint", ep.ID.Short(), "err", err)
 			}
 		}
+		if len(n.Controllers) > 0 {
+			e.listen.Reset(listenAfter)
+		}
 		e.docker.touch(string(ep.ID))
 		e.log.Info("endpoint attached", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "bridge", n.Bridge, "port", spec.HostLink(ep.ID), "ofport", ep.OFPort)
 		return nil
@@ -173,6 +176,7 @@ func (e *Engine) dropEndpoint(ctx context.Context, id spec.EndpointID) error {
 	e.solved(SubjectEndpoint(id))
 	delete(e.wrong, id)
 	delete(e.closing, id)
+	delete(e.nudges, id)
 	e.want()
 	err := e.sw.DeletePort(ctx, id)
 	if linkErr := e.links.DeleteVeth(ctx, id); err == nil {

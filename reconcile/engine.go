@@ -45,6 +45,7 @@ type Ports interface {
 	DeletePort(context.Context, spec.EndpointID) error
 	NotePort(context.Context, spec.Endpoint) error
 	PortFlows(context.Context, spec.Network, spec.OFPort) (int, error) // how many flows match what comes in there
+	Heard(context.Context, spec.Network) (map[spec.OFPort]bool, error)
 	ForeignPorts(context.Context) (map[spec.NetworkID][]spec.ForeignPort, error)
 }
 
@@ -129,6 +130,8 @@ type Engine struct {
 	wrong        map[spec.EndpointID]error // what is wrong with a container's labels
 	closing      map[spec.EndpointID]bool  // held, and Faucet must forget the port first
 	again        *time.Timer               // for those
+	nudges       map[spec.EndpointID]int   // how often a port was told again
+	listen       *time.Timer               // when to look which have been heard
 
 	busySince atomic.Pointer[time.Time] // when the loop began what it does; nil: it waits
 
@@ -151,13 +154,18 @@ func New(sw Switch, links Links, fw Firewall, cfg Config, log *slog.Logger) *Eng
 	if faucet == nil {
 		faucet = noFaucet{}
 	}
-	again := time.NewTimer(time.Hour)
-	again.Stop()
 	return &Engine{sw: sw, links: links, fw: fw, cfg: cfg, log: log,
-		itemTimeout: itemTimeout, faucet: faucet, again: again,
-		wrong: map[spec.EndpointID]error{}, closing: map[spec.EndpointID]bool{},
+		itemTimeout: itemTimeout, faucet: faucet, again: stopped(), listen: stopped(),
+		wrong: map[spec.EndpointID]error{}, closing: map[spec.EndpointID]bool{}, nudges: map[spec.EndpointID]int{},
 		ops: make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
 		state: spec.NewState(), problems: map[string]string{}}
+}
+
+// stopped returns a timer that waits to be set.
+func stopped() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
 }
 
 // Run reads the stored State, then executes mutations and passes until ctx ends.
@@ -189,6 +197,8 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.busy(func() { e.release(ctx) })
 		case <-e.again.C:
 			e.busy(func() { e.release(ctx) })
+		case <-e.listen.C:
+			e.busy(func() { e.hark(ctx) })
 		}
 	}
 }

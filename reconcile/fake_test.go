@@ -29,6 +29,7 @@ type host struct {
 	macs    map[spec.EndpointID]spec.MAC
 	flows   map[spec.OFPort]int // that the switch has for what comes in
 	nudged  []spec.EndpointID
+	heard   map[spec.OFPort]bool // nil: no controller is there
 	foreign map[spec.NetworkID][]spec.ForeignPort
 
 	hang   bool // ports are never applied
@@ -154,6 +155,10 @@ func (h *host) NoteNetwork(ctx context.Context, n spec.Network) error {
 
 func (h *host) PortFlows(_ context.Context, _ spec.Network, p spec.OFPort) (int, error) {
 	return h.flows[p], nil
+}
+
+func (h *host) Heard(context.Context, spec.Network) (map[spec.OFPort]bool, error) {
+	return h.heard, nil
 }
 
 func (h *host) ForeignPorts(context.Context) (map[spec.NetworkID][]spec.ForeignPort, error) {

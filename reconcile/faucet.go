@@ -222,6 +222,7 @@ func (e *Engine) letThrough(ctx context.Context, n spec.Network, ep spec.Endpoin
 		return err
 	}
 	delete(e.closing, ep.ID)
+	e.listen.Reset(listenAfter)
 	e.change(func(s spec.State) { s.Endpoints[ep.ID] = ep })
 	e.log.Info("endpoint let through", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "ofport", ep.OFPort, "acls", ep.ACLs(n))
 	return e.sw.NotePort(ctx, ep)

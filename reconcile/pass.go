@@ -66,7 +66,10 @@ func (e *Engine) repairNetwork(ctx context.Context, n spec.Network, endpoints []
 		return
 	}
 	e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) error {
-		return e.sw.EnsureControllers(ctx, n, raised)
+		if err := e.sw.EnsureControllers(ctx, n, raised); err != nil {
+			return err
+		}
+		return e.unheard(ctx, n)
 	})
 }
 
