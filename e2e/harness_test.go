@@ -157,7 +157,7 @@ func (h *testHost) dockerd(flags ...string) *host.Process {
 }
 
 // faucet starts Faucet with config, the text of a faucet.yaml.
-func (h *testHost) faucet(config string) *host.Faucet {
+func (h *testHost) faucet(config string, environ ...string) *host.Faucet {
 	h.t.Helper()
 	venv, err := host.FaucetVenv(h.ctx, host.CacheDir(), os.Stderr)
 	if err != nil {
@@ -165,7 +165,7 @@ func (h *testHost) faucet(config string) *host.Faucet {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, patience)
 	defer cancel()
-	f, err := h.StartFaucet(ctx, venv, config)
+	f, err := h.StartFaucet(ctx, venv, config, environ...)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -62,32 +62,67 @@ type Faucet struct {
 	seen        int64 // length of log at the last start or Reload
 }
 
-// StartFaucet starts Faucet from venv with config, the text of a faucet.yaml.
-func (h *Host) StartFaucet(ctx context.Context, venv, config string) (*Faucet, error) {
+// StartFaucet starts Faucet from venv with config, the text of a faucet.yaml; ""
+// for the one that is there. Its process id is in the host's file FaucetPIDFile.
+func (h *Host) StartFaucet(ctx context.Context, venv, config string, environ ...string) (*Faucet, error) {
 	f := &Faucet{
-		config: filepath.Join(h.Logs, "faucet.yaml"),
+		config: filepath.Join(h.faucetDir(), "faucet.yaml"),
 		log:    filepath.Join(h.Logs, "faucet-app.log"),
 	}
-	if err := os.WriteFile(f.config, []byte(config), 0o644); err != nil {
-		return nil, err
+	if config != "" {
+		if err := os.WriteFile(f.config, []byte(config), 0o644); err != nil {
+			return nil, err
+		}
 	}
 	f.mark()
-	cmd := &exec.Cmd{
-		Path: filepath.Join(venv, "bin/faucet"), Args: []string{"faucet"}, Dir: "/",
-		Env: []string{
-			// faucet(1) becomes osken-manager, found in PATH.
-			"PATH=" + filepath.Join(venv, "bin") + ":/usr/bin:/bin",
-			"LANG=C.UTF-8", "PYTHONWARNINGS=ignore",
-			"FAUCET_CONFIG=" + f.config, "FAUCET_LOG=" + f.log, "FAUCET_EXCEPTION_LOG=" + f.log,
-			"FAUCET_PROMETHEUS_ADDR=127.0.0.1",
-		},
-	}
 	var err error
-	f.Process, err = h.startProcess("faucet", cmd, place{h.pidfd, unix.CLONE_NEWPID | unix.CLONE_NEWNET})
+	f.Process, err = h.startPython("faucet", venv, []string{"faucet"}, append([]string{
+		"FAUCET_CONFIG=" + f.config, "FAUCET_LOG=" + f.log, "FAUCET_EXCEPTION_LOG=" + f.log,
+		"FAUCET_PROMETHEUS_ADDR=127.0.0.1",
+	}, environ...)...)
 	if err != nil {
 		return nil, err
 	}
-	return f, f.Await(ctx, "Add new datapath")
+	if err := h.writePIDFile(f.Process); err != nil {
+		return nil, err
+	}
+	begun := "Reloading configuration"
+	if strings.Contains(config, "dp_id") {
+		begun = "Add new datapath"
+	}
+	return f, f.Await(ctx, begun)
+}
+
+// FaucetPIDFile is where a host finds the process id of its Faucet.
+const FaucetPIDFile = FaucetDir + "/faucet.pid"
+
+// startPython starts a program of a Python environment in the host's network and
+// among its processes, with the machine's files.
+func (h *Host) startPython(name, venv string, argv []string, environ ...string) (*Process, error) {
+	return h.startProcess(name, &exec.Cmd{
+		Path: filepath.Join(venv, "bin", argv[0]), Args: argv, Dir: "/",
+		Env: append([]string{
+			// faucet(1) becomes osken-manager, found in PATH.
+			"PATH=" + filepath.Join(venv, "bin") + ":/usr/bin:/bin",
+			"LANG=C.UTF-8", "PYTHONWARNINGS=ignore",
+		}, environ...),
+	}, place{h.pidfd, unix.CLONE_NEWPID | unix.CLONE_NEWNET})
+}
+
+// writePIDFile writes the number that a process has in the host, the last of NSpid
+// (proc_pid_status(5)).
+func (h *Host) writePIDFile(p *Process) error {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		return err
+	}
+	for _, line := range strings.Split(string(status), "\n") {
+		if rest, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			numbers := strings.Fields(rest)
+			return os.WriteFile(filepath.Join(h.faucetDir(), filepath.Base(FaucetPIDFile)), []byte(numbers[len(numbers)-1]+"\n"), 0o644)
+		}
+	}
+	return errors.New("cannot find the process id of faucet in the host")
 }
 
 // Reload gives Faucet another configuration and returns when it has read it;

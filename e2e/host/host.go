@@ -134,7 +134,7 @@ func (h *Host) boot(detached bool) error {
 	if said, err := io.ReadAll(report); err != nil || string(said) != booted {
 		return errors.Join(fmt.Errorf("cannot boot host: %s", said), err, h.PowerOff())
 	}
-	if err := h.connectOutside(); err != nil {
+	if err := errors.Join(h.connectOutside(), h.share(h.faucetDir(), FaucetDir)); err != nil {
 		return errors.Join(err, h.PowerOff())
 	}
 	return nil
