@@ -27,6 +27,9 @@ type DockerNetwork struct {
 type DockerEndpoint struct {
 	Container string
 	Request   spec.EndpointRequest
+	Labels    map[string]string // the container's
+	Labelled  bool              // Labels are known; Docker may not list the container yet
+	Running   bool              // its interface is inside the container
 }
 
 // dockerMemory tells what Docker has just not heard of from what it has
