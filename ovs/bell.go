@@ -22,8 +22,7 @@ import (
 // update.
 
 // heard is what comes, goes and is numbered. Nothing else rings: statistics change
-// all the time, and external_ids, which hold the spec of an endpoint, made the bell
-// cost a transaction three times as much.
+// all the time, and external_ids whenever the spec of an endpoint does.
 var heard = map[string][]string{
 	tableBridge:    {"ports"},
 	tablePort:      {"interfaces"},
