@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faucet
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	unitPrefix    = "systemd:"
+	pidfilePrefix = "pidfile:"
+	reloadTimeout = 5 * time.Second
+)
+
+// Reloads are the ways of telling Faucet that its configuration has changed:
+// "watch" (it sees by itself), "systemd:UNIT", "pidfile:PATH", and "auto", which
+// is systemd:faucet.service where that is active, and watch elsewhere.
+const (
+	ReloadWatch = "watch"
+	ReloadAuto  = "auto"
+)
+
+// CheckReload refuses what is none of them.
+func CheckReload(how string) error {
+	unit, isUnit := strings.CutPrefix(how, unitPrefix)
+	path, isPath := strings.CutPrefix(how, pidfilePrefix)
+	switch {
+	case how == ReloadAuto, how == ReloadWatch, isUnit && unit != "" && !strings.HasPrefix(unit, "-"), isPath && strings.HasPrefix(path, "/"):
+		return nil
+	}
+	return fmt.Errorf("%q is not auto, watch, systemd:UNIT or pidfile:/PATH", how)
+}
+
+// reload tells Faucet to look at its files; main is the operator's.
+func reload(ctx context.Context, how, main string) error {
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	if how == ReloadAuto {
+		how = ReloadWatch
+		if run(ctx, "systemctl", "is-active", "--quiet", "faucet.service") == nil {
+			how = unitPrefix + "faucet.service"
+		}
+	}
+	if unit, ok := strings.CutPrefix(how, unitPrefix); ok {
+		if err := run(ctx, "systemctl", "reload", "--", unit); err != nil {
+			return fmt.Errorf("cannot reload unit %q: %w", unit, err)
+		}
+		return nil
+	}
+	if path, ok := strings.CutPrefix(how, pidfilePrefix); ok {
+		return hangUp(path)
+	}
+	return touch(main)
+}
+
+func run(ctx context.Context, argv ...string) error {
+	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
+	if text := oneLine(string(out)); err != nil && text != "" {
+		return fmt.Errorf("%w: %s", err, text)
+	}
+	return err
+}
+
+// hangUp sends SIGHUP to Faucet's process, and to no other that has its number by
+// now: it would end most.
+func hangUp(pidfile string) error {
+	text, err := os.ReadFile(pidfile)
+	if err != nil {
+		return fmt.Errorf("cannot find Faucet's process: %w", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 {
+		return fmt.Errorf("cannot find Faucet's process: %q has no process id", pidfile)
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("cannot find Faucet's process %d of %q: %w", pid, pidfile, err)
+	}
+	defer unix.Close(fd)
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || !bytes.Contains(line, []byte("faucet")) {
+		return fmt.Errorf("cannot find Faucet's process: %d of %q is another program", pid, pidfile)
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGHUP, nil, 0); err != nil {
+		return fmt.Errorf("cannot signal Faucet's process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// touch gives a file the present time: after a load that failed, Faucet watches
+// the operator's file alone. A file that is not there is no error.
+func touch(file string) error {
+	now := unix.NsecToTimespec(0)
+	now.Nsec = unix.UTIME_NOW
+	err := unix.UtimesNanoAt(unix.AT_FDCWD, file, []unix.Timespec{now, now}, 0)
+	if err != nil && err != unix.ENOENT {
+		return fmt.Errorf("cannot touch %q: %w", file, err)
+	}
+	return nil
+}
