@@ -10,8 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +110,8 @@ func copyWith(file, to string, moved map[string]string) error {
 // sameButACLs reports whether two Configs differ at most in what ACLs their ports
 // have, and in descriptions of ports.
 func sameButACLs(a, b Config) bool {
-	if !reflect.DeepEqual(a.VLANs, b.VLANs) || len(a.DPs) != len(b.DPs) {
+	sameOut := func(x, y VLAN) bool { return slices.Equal(x.ACLsOut, y.ACLsOut) }
+	if !maps.EqualFunc(a.VLANs, b.VLANs, sameOut) || len(a.DPs) != len(b.DPs) {
 		return false
 	}
 	for name, x := range a.DPs {

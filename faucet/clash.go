@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -50,7 +49,7 @@ func (o Others) refuseVLAN(n spec.Network, c Config) error {
 			return fmt.Errorf("vlan_out_acl: %s has VLAN %d itself, as %q: write acls_out there", o.Where, n.VLAN, key)
 		}
 	}
-	if v, ok := c.VLANs[n.VLAN]; ok && !reflect.DeepEqual(v.ACLsOut, o.acls(out)) {
+	if v, ok := c.VLANs[n.VLAN]; ok && !slices.Equal(v.ACLsOut, o.acls(out)) {
 		return fmt.Errorf("vlan_out_acl: another network on VLAN %d has a different one, and Faucet has one for a VLAN", n.VLAN)
 	}
 	return nil

@@ -41,11 +41,7 @@ func (l *confirmation) await() {
 	now := time.Now()
 	l.waiting, l.confirmed, l.sentAt, l.versions = true, false, now, nil
 	l.pollAt, l.pollDelay = now.Add(firstPoll), firstPoll
-	l.tellAt, l.tellDelay = now, firstTell
-	if l.unreached != nil {
-		// It doesn't run, or is on its way up and would die of a signal.
-		l.tellAt = now.Add(firstTell)
-	}
+	l.tellAt, l.tellDelay, l.untold = now, firstTell, nil
 }
 
 func (c *Courier) tell(ctx context.Context) {
@@ -53,7 +49,10 @@ func (c *Courier) tell(ctx context.Context) {
 	if !l.waiting || time.Now().Before(l.tellAt) {
 		return
 	}
-	l.untold = c.b.tell(ctx)
+	if l.untold = c.b.tell(ctx); l.untold != nil && time.Since(l.sentAt) < patience {
+		l.tellAt = time.Now().Add(firstTry) // it may be on its way up
+		return
+	}
 	l.tellAt = time.Now().Add(l.tellDelay)
 	l.tellDelay = min(2*l.tellDelay, lastTry)
 }
@@ -128,7 +127,7 @@ func (c *Courier) trouble(s seen) error {
 		return errors.New(s.detached)
 	case l.refusal != nil:
 		return fmt.Errorf("Faucet refuses its configuration: %s", oneLine(l.refusal.Error()))
-	case l.untold != nil:
+	case l.untold != nil && time.Since(l.sentAt) > firstTell:
 		return l.untold
 	case late && l.unreached != nil:
 		return l.unreached

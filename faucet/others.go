@@ -56,7 +56,7 @@ func (r *reader) read() (o Others, changed bool, err error) {
 	}
 	r.stamps = map[string]stamp{}
 	r.others = newOthers(r.config)
-	r.err = r.include(realpath(r.config), nil, &r.others)
+	r.err = r.include(realpath(r.config), nil, map[string]bool{}, &r.others)
 	return r.others, true, r.err
 }
 
@@ -98,10 +98,11 @@ func (o *operators) parse(text string) error {
 	return nil
 }
 
-// include follows Faucet's rules: paths are relative to the including file, an
-// optional file that is broken is as if it were not there, and later definitions
-// replace earlier ones.
-func (r *reader) include(file string, via []string, into *Others) error {
+// include follows Faucet's rules (config_parser_util.dp_include): paths are
+// relative to the including file; an optional file that is broken, or includes
+// what was loaded before it, is as if it were not there; later definitions replace
+// earlier ones. loaded is what was loaded before, and gets what is.
+func (r *reader) include(file string, via []string, loaded map[string]bool, into *Others) error {
 	via = append(slices.Clip(via), file)
 	r.stamps[file] = stampOf(file)
 	text, err := os.ReadFile(file)
@@ -109,29 +110,32 @@ func (r *reader) include(file string, via []string, into *Others) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot read Faucet's configuration %q: %w", file, errors.Unwrap(err))
+		return fmt.Errorf("cannot read Faucet's configuration %q: %w", file, cause(err))
 	}
 	var o operators
 	if err := o.parse(string(text)); err != nil {
 		return fmt.Errorf("cannot read Faucet's configuration %q: %s", file, oneLine(err.Error()))
 	}
-	found := newOthers(into.Where)
+	found, now := newOthers(into.Where), maps.Clone(loaded)
+	now[file] = true
 	found.take(o)
 	for i, path := range append(slices.Clip(o.Include), o.Optional...) {
 		path = resolve(path, file)
+		var err error
 		switch {
+		case loaded[path]:
+			err = fmt.Errorf("cannot read Faucet's configuration %q: it includes %q, which was loaded before", file, path)
 		case path == realpath(r.file):
 			found.Chain = via
-			continue
-		case slices.Contains(via, path):
-			err = fmt.Errorf("cannot read Faucet's configuration %q: it includes %q, which includes it", file, path)
 		default:
-			err = r.include(path, via, &found)
+			err = r.include(path, via, now, &found)
 		}
 		if err != nil && i < len(o.Include) {
 			return err
 		}
+		now[path] = true
 	}
+	maps.Copy(loaded, now)
 	into.add(found)
 	return nil
 }
@@ -170,14 +174,25 @@ func resolve(path, parent string) string {
 	return realpath(path)
 }
 
-// realpath follows links as far as the path exists, as Python's does.
+// realpath follows links as far as the path exists, and where one leads nowhere,
+// to where that would be, as Python's does.
 func realpath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	for range 40 { // as the kernel does
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real
+		}
+		to, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		path = to
 	}
-	dir, base := filepath.Split(filepath.Clean(path))
-	if dir == "" || base == "" || dir == path {
-		return path
+	path = filepath.Clean(path)
+	if dir := filepath.Dir(path); dir != path {
+		return filepath.Join(realpath(dir), filepath.Base(path))
 	}
-	return filepath.Join(realpath(filepath.Clean(dir)), base)
+	return path
 }

@@ -51,15 +51,37 @@ func reload(ctx context.Context, how, main string) error {
 		}
 	}
 	if unit, ok := strings.CutPrefix(how, unitPrefix); ok {
-		if err := run(ctx, "systemctl", "reload", "--", unit); err != nil {
-			return fmt.Errorf("cannot reload unit %q: %w", unit, err)
-		}
-		return nil
+		return reloadUnit(ctx, unit)
 	}
 	if path, ok := strings.CutPrefix(how, pidfilePrefix); ok {
 		return hangUp(path)
 	}
 	return touch(main)
+}
+
+// reloadUnit has systemd reload a unit, which for Faucet is a SIGHUP.
+func reloadUnit(ctx context.Context, unit string) error {
+	out, err := exec.CommandContext(ctx, "systemctl", "show", "--property=MainPID", "--value", "--", unit).Output()
+	if pid, bad := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && bad == nil && pid > 0 && !catchesHangUp(pid) {
+		return fmt.Errorf("cannot reload unit %q: it is only starting", unit)
+	}
+	if err := run(ctx, "systemctl", "reload", "--", unit); err != nil {
+		return fmt.Errorf("cannot reload unit %q: %w", unit, err)
+	}
+	return nil
+}
+
+// catchesHangUp reports whether SIGHUP would not end a process: Faucet installs
+// its handler after it has read its configuration (proc_pid_status(5), SigCgt).
+func catchesHangUp(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(status), "\nSigCgt:")
+	mask, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+	bits, err := strconv.ParseUint(mask, 16, 64)
+	return err == nil && bits&(1<<(unix.SIGHUP-1)) != 0
 }
 
 func run(ctx context.Context, argv ...string) error {
@@ -89,6 +111,9 @@ func hangUp(pidfile string) error {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil || !bytes.Contains(line, []byte("faucet")) {
 		return fmt.Errorf("cannot find Faucet's process: %d of %q is another program", pid, pidfile)
+	}
+	if !catchesHangUp(pid) {
+		return fmt.Errorf("cannot signal Faucet's process %d: it is only starting", pid)
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGHUP, nil, 0); err != nil {
 		return fmt.Errorf("cannot signal Faucet's process %d: %w", pid, err)
