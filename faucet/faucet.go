@@ -10,7 +10,7 @@
 //
 // Be aware:
 //   - Nothing of the operator's is ever written but the one line that Init adds
-//     on request, and the time stamp of his file.
+//     on request.
 //   - Faucet's includes replace: a datapath of ours with the name of one of the
 //     operator's would silently take its place. So what clashes is left out and
 //     reported.

@@ -91,7 +91,7 @@ func (f *fileBackend) deliver(_ context.Context, c Config) (string, error) {
 func version(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
 
 func (f *fileBackend) tell(ctx context.Context) error {
-	return reload(ctx, f.cfg.Reload, f.cfg.Config)
+	return reload(ctx, f.cfg.Reload)
 }
 
 func (f *fileBackend) loaded(ctx context.Context) (loaded, error) {

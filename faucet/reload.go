@@ -40,8 +40,8 @@ func CheckReload(how string) error {
 	return fmt.Errorf("%q is not auto, watch, systemd:UNIT or pidfile:/PATH", how)
 }
 
-// reload tells Faucet to look at its files; main is the operator's.
-func reload(ctx context.Context, how, main string) error {
+// reload tells Faucet to look at its files.
+func reload(ctx context.Context, how string) error {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
 	if how == ReloadAuto {
@@ -56,7 +56,7 @@ func reload(ctx context.Context, how, main string) error {
 	if path, ok := strings.CutPrefix(how, pidfilePrefix); ok {
 		return hangUp(path)
 	}
-	return touch(main)
+	return nil // it looks every 3 to 5 s, also after a load that failed
 }
 
 // reloadUnit has systemd reload a unit, which for Faucet is a SIGHUP.
@@ -117,18 +117,6 @@ func hangUp(pidfile string) error {
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGHUP, nil, 0); err != nil {
 		return fmt.Errorf("cannot signal Faucet's process %d: %w", pid, err)
-	}
-	return nil
-}
-
-// touch gives a file the present time: after a load that failed, Faucet watches
-// the operator's file alone. A file that is not there is no error.
-func touch(file string) error {
-	now := unix.NsecToTimespec(0)
-	now.Nsec = unix.UTIME_NOW
-	err := unix.UtimesNanoAt(unix.AT_FDCWD, file, []unix.Timespec{now, now}, 0)
-	if err != nil && err != unix.ENOENT {
-		return fmt.Errorf("cannot touch %q: %w", file, err)
 	}
 	return nil
 }

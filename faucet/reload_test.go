@@ -31,28 +31,19 @@ func TestSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	main := filepath.Join(dir, "faucet.yaml")
-	write(t, main, "")
-	if err := os.Chtimes(main, mtime(0), mtime(0)); err != nil {
-		t.Fatal(err)
-	}
 	write(t, filepath.Join(dir, "pid"), "0\n")
-	touched := func() bool { info, err := os.Stat(main); return err == nil && !info.ModTime().Equal(mtime(0)) }
 
-	if err := reload(t.Context(), "systemd:f.service", main); err == nil || err.Error() != `cannot reload unit "f.service": exit status 3: no such thing` {
+	if err := reload(t.Context(), "systemd:f.service"); err == nil || err.Error() != `cannot reload unit "f.service": exit status 3: no such thing` {
 		t.Errorf("got %v", err)
 	}
 	write(t, filepath.Join(dir, "reload"), "")
 	for _, how := range []string{"systemd:f.service", "auto"} {
-		if err := reload(t.Context(), how, main); err != nil {
+		if err := reload(t.Context(), how); err != nil {
 			t.Error(err)
 		}
 	}
-	if !touched() {
-		t.Error("auto without a unit did not watch")
-	}
 	write(t, filepath.Join(dir, "is-active"), "")
-	if err := reload(t.Context(), "auto", main); err != nil {
+	if err := reload(t.Context(), "auto"); err != nil {
 		t.Error(err)
 	}
 	sleep := exec.CommandContext(t.Context(), "sleep", "60") // it would die of a SIGHUP
@@ -60,7 +51,7 @@ func TestSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "pid"), fmt.Sprintln(sleep.Process.Pid))
-	if err := reload(t.Context(), "systemd:f.service", main); err == nil || err.Error() != `cannot reload unit "f.service": it is only starting` {
+	if err := reload(t.Context(), "systemd:f.service"); err == nil || err.Error() != `cannot reload unit "f.service": it is only starting` {
 		t.Errorf("got %v", err)
 	}
 	want := "reload -- f.service\nreload -- f.service\nis-active --quiet faucet.service\nis-active --quiet faucet.service\nreload -- faucet.service\n"
@@ -72,7 +63,7 @@ func TestSystemd(t *testing.T) {
 func TestPidfile(t *testing.T) {
 	pidfile := filepath.Join(t.TempDir(), "pid")
 	tell := func() string {
-		if err := reload(t.Context(), "pidfile:"+pidfile, ""); err != nil {
+		if err := reload(t.Context(), "pidfile:"+pidfile); err != nil {
 			return err.Error()
 		}
 		return ""
@@ -113,11 +104,5 @@ func TestPidfile(t *testing.T) {
 	}
 	if got := tell(); !strings.HasSuffix(got, "no such process") {
 		t.Error(got)
-	}
-}
-
-func TestTouchMissing(t *testing.T) {
-	if err := touch(filepath.Join(t.TempDir(), "missing")); err != nil {
-		t.Error(err)
 	}
 }
