@@ -46,6 +46,7 @@ type Ports interface {
 	NotePort(context.Context, spec.Endpoint) error
 	PortFlows(context.Context, spec.Network, spec.OFPort) (int, error) // how many flows match what comes in there
 	Heard(context.Context, spec.Network) (map[spec.OFPort]bool, error)
+	SweepQoS(context.Context) error // removes limits whose port is gone
 	ForeignPorts(context.Context) (map[spec.NetworkID][]spec.ForeignPort, error)
 }
 

@@ -175,5 +175,5 @@ func (e *Engine) sweep(ctx context.Context, found []link.Found) error {
 			errs = append(errs, e.sw.DeleteBridge(ctx, id))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.sw.SweepQoS(ctx))...)
 }
