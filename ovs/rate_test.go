@@ -47,7 +47,7 @@ func TestRateIn(t *testing.T) {
 	as := func(when string) {
 		t.Helper()
 		qos := d.vsctl("get", "Port", name, "qos")
-		for _, part := range []string{"linux-htb", `max-rate="10000000"`, keyNetwork + "=" + string(n.ID), keyEndpoint + `="` + string(e.ID) + `"`} {
+		for _, part := range []string{"linux-htb", `max-rate="34000000000"`, keyNetwork + "=" + string(n.ID), keyEndpoint + `="` + string(e.ID) + `"`} {
 			if got := d.vsctl("get", "QoS", qos, "type", "other_config", "external_ids"); !strings.Contains(got, part) {
 				t.Errorf("%s: QoS has no %s: %s", when, part, got)
 			}
@@ -56,7 +56,7 @@ func TestRateIn(t *testing.T) {
 		if !isZero {
 			t.Fatalf("%s: queues %s", when, queue)
 		}
-		if got := d.vsctl("get", "Queue", strings.Trim(queue, "}"), "other_config"); got != `{max-rate="10000000"}` {
+		if got := d.vsctl("get", "Queue", strings.Trim(queue, "}"), "other_config"); got != `{burst="500000", max-rate="10000000", min-rate="10000000"}` {
 			t.Errorf("%s: queue: %s", when, got)
 		}
 	}
