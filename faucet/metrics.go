@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -91,20 +92,26 @@ func parseMetrics(in io.Reader) (r report, known bool, err error) {
 	return r, known, lines.Err()
 }
 
-// hashOf returns the hashes that a file may have been loaded with.
+// hashOf returns the hashes that a file may have been loaded with. Faucet may see it
+// at another path (it often runs in a container), but not by another name.
 func (r report) hashOf(file string) []string {
 	if len(r.files) != len(r.hashes) { // a file's name has a comma
-		if strings.Contains(r.text, file) {
+		if strings.Contains(r.text, filepath.Base(file)) {
 			return r.hashes
 		}
 		return nil
 	}
+	var hashes []string
 	for i, name := range r.files {
-		if name == file && r.hashes[i] != "" {
+		switch {
+		case r.hashes[i] == "":
+		case name == file:
 			return r.hashes[i : i+1]
+		case filepath.Base(name) == filepath.Base(file):
+			hashes = append(hashes, r.hashes[i])
 		}
 	}
-	return nil
+	return hashes
 }
 
 // labels reads name="value",… up to the closing brace.

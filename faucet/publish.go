@@ -92,6 +92,9 @@ func (c *Courier) Status() Status {
 	return c.status
 }
 
+// Confirmed reports whether Faucet says that it has loaded all that is wanted.
+func (c *Courier) Confirmed() bool { return c.Status().Confirmed }
+
 // Refused tells why an endpoint's policy cannot be had; nil when it can. Its port
 // passes nothing then.
 func (c *Courier) Refused(n spec.Network, e spec.Endpoint) error {

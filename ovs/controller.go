@@ -36,8 +36,8 @@ const controllerType = "service"
 // anew, those that are connected are let go first, so that they ask for the state
 // of every port again: Faucet does not hear of a port that comes up in the middle
 // of its handshake, the bridge's own above all, and then never forwards to it.
-// With new controllers it waits a moment for them to set the bridge up.
-func (s *Switch) EnsureControllers(ctx context.Context, n spec.Network, anew bool) error {
+// With wait, it gives new controllers a moment to set the bridge up.
+func (s *Switch) EnsureControllers(ctx context.Context, n spec.Network, anew, wait bool) error {
 	ses, err := s.current()
 	added := false
 	if err == nil {
@@ -46,7 +46,7 @@ func (s *Switch) EnsureControllers(ctx context.Context, n spec.Network, anew boo
 	if err != nil {
 		return fmt.Errorf("cannot set the controllers of bridge %q: %w", n.Bridge, err)
 	}
-	if added && len(n.Controllers) > 0 {
+	if added && wait && len(n.Controllers) > 0 {
 		s.settle(ctx, n.Bridge)
 	}
 	return nil
@@ -112,10 +112,9 @@ func (s *Switch) management(bridge string) string {
 	return "unix:" + filepath.Join(filepath.Dir(strings.TrimPrefix(s.endpoint, "unix:")), bridge+".mgmt")
 }
 
-// flows counts the flows of a bridge, all or those that match (ovs-ofctl(8)).
-func (s *Switch) flows(ctx context.Context, bridge string, match ...string) (int, error) {
-	argv := append([]string{"--timeout=5", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14", "dump-aggregate", s.management(bridge)}, match...)
-	out, err := exec.CommandContext(ctx, "ovs-ofctl", argv...).Output()
+// flows counts the flows of a bridge.
+func (s *Switch) flows(ctx context.Context, bridge string) (int, error) {
+	out, err := exec.CommandContext(ctx, "ovs-ofctl", "--timeout=5", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14", "dump-aggregate", s.management(bridge)).Output()
 	if err != nil {
 		return 0, fmt.Errorf("cannot count flows of bridge %q: %w", bridge, err)
 	}

@@ -26,10 +26,9 @@ func (s *Switch) Heard(ctx context.Context, n spec.Network) (map[spec.OFPort]boo
 	if err != nil || !connected {
 		return nil, err
 	}
-	out, err := exec.CommandContext(ctx, "ovs-ofctl", "--timeout=5", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14", "--no-names", "--no-stats",
-		"dump-flows", s.management(n.Bridge)).Output()
+	out, err := s.dumpFlows(ctx, n.Bridge, "")
 	if err != nil {
-		return nil, fmt.Errorf("cannot list flows of bridge %q: %w", n.Bridge, err)
+		return nil, err
 	}
 	var heard map[spec.OFPort]bool
 	for _, m := range inPort.FindAllSubmatch(out, -1) {
@@ -41,6 +40,33 @@ func (s *Switch) Heard(ctx context.Context, n spec.Network) (map[spec.OFPort]boo
 		}
 	}
 	return heard, nil
+}
+
+// Takes counts the flows of a network's bridge by which what comes in by an OpenFlow
+// port gets beyond the first table. That one has the ports' ACLs, which Faucet
+// writes for ports that are down, too; only the next lets a port's packets in.
+func (s *Switch) Takes(ctx context.Context, n spec.Network, port spec.OFPort) (int, error) {
+	out, err := s.dumpFlows(ctx, n.Bridge, fmt.Sprintf("in_port=%d", port))
+	if err != nil {
+		return 0, err
+	}
+	return len(laterTable.FindAll(out, -1)), nil
+}
+
+// laterTable finds the table's number where it is not 0, which ovs-ofctl leaves out.
+var laterTable = regexp.MustCompile(`\btable=[1-9]`)
+
+// dumpFlows lists the flows of a bridge, all or those that match.
+func (s *Switch) dumpFlows(ctx context.Context, bridge, match string) ([]byte, error) {
+	argv := []string{"--timeout=5", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14", "--no-names", "--no-stats", "dump-flows", s.management(bridge)}
+	if match != "" {
+		argv = append(argv, match)
+	}
+	out, err := exec.CommandContext(ctx, "ovs-ofctl", argv...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot list flows of bridge %q: %w", bridge, err)
+	}
+	return out, nil
 }
 
 func (ses *session) anyConnected(ctx context.Context, n spec.Network) (bool, error) {

@@ -48,9 +48,3 @@ func (s *Switch) note(ctx context.Context, table, key, id string, value any) err
 		}})
 	return err
 }
-
-// PortFlows counts the flows of a network's bridge that are for what comes in by
-// an OpenFlow port.
-func (s *Switch) PortFlows(ctx context.Context, n spec.Network, port spec.OFPort) (int, error) {
-	return s.flows(ctx, n.Bridge, fmt.Sprintf("in_port=%d", port))
-}

@@ -34,7 +34,7 @@ import (
 // Bridges applies networks to Open vSwitch.
 type Bridges interface {
 	EnsureBridge(ctx context.Context, n spec.Network, userspace bool) error
-	EnsureControllers(ctx context.Context, n spec.Network, anew bool) error
+	EnsureControllers(ctx context.Context, n spec.Network, anew, wait bool) error
 	DeleteBridge(context.Context, spec.NetworkID) error
 	NoteNetwork(context.Context, spec.Network) error // stores what only dovesnap reads
 }
@@ -44,7 +44,7 @@ type Ports interface {
 	EnsurePort(context.Context, spec.Network, spec.Endpoint) (spec.OFPort, error)
 	DeletePort(context.Context, spec.EndpointID) error
 	NotePort(context.Context, spec.Endpoint) error
-	PortFlows(context.Context, spec.Network, spec.OFPort) (int, error) // how many flows match what comes in there
+	Takes(context.Context, spec.Network, spec.OFPort) (int, error) // how many flows let in what comes in there
 	Heard(context.Context, spec.Network) (map[spec.OFPort]bool, error)
 	SweepQoS(context.Context) error // removes limits whose port is gone
 	ForeignPorts(context.Context) (map[spec.NetworkID][]spec.ForeignPort, error)
@@ -131,6 +131,7 @@ type Engine struct {
 	wrong        map[spec.EndpointID]slip // what is wrong with a container's labels
 	closing      map[spec.EndpointID]bool // held, and Faucet must forget the port first
 	again        *time.Timer              // for those
+	introduced   map[spec.NetworkID]int  // how often its bridge was told to try again
 	nudges       map[spec.EndpointID]int  // how often a port was told again
 	listen       *time.Timer              // when to look which have been heard
 
@@ -157,7 +158,7 @@ func New(sw Switch, links Links, fw Firewall, cfg Config, log *slog.Logger) *Eng
 	}
 	return &Engine{sw: sw, links: links, fw: fw, cfg: cfg, log: log,
 		itemTimeout: itemTimeout, faucet: faucet, again: stopped(), listen: stopped(),
-		wrong: map[spec.EndpointID]slip{}, closing: map[spec.EndpointID]bool{}, nudges: map[spec.EndpointID]int{},
+		wrong: map[spec.EndpointID]slip{}, closing: map[spec.EndpointID]bool{}, nudges: map[spec.EndpointID]int{}, introduced: map[spec.NetworkID]int{},
 		ops: make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
 		state: spec.NewState(), problems: map[string]string{}}
 }

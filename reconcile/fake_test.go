@@ -153,7 +153,7 @@ func (h *host) NoteNetwork(ctx context.Context, n spec.Network) error {
 	return nil
 }
 
-func (h *host) PortFlows(_ context.Context, _ spec.Network, p spec.OFPort) (int, error) {
+func (h *host) Takes(_ context.Context, _ spec.Network, p spec.OFPort) (int, error) {
 	return h.flows[p], nil
 }
 
@@ -187,7 +187,10 @@ func (h *host) EnsureGateway(ctx context.Context, n spec.Network) (bool, error) 
 	return false, h.step(ctx, "gateway %s", n.Bridge)
 }
 
-func (h *host) EnsureControllers(ctx context.Context, n spec.Network, _ bool) error {
+func (h *host) EnsureControllers(ctx context.Context, n spec.Network, anew, _ bool) error {
+	if anew {
+		return h.step(ctx, "controllers %s anew", n.Bridge)
+	}
 	return h.step(ctx, "controllers %s", n.Bridge)
 }
 

@@ -24,6 +24,8 @@ type Faucet interface {
 	Settled(spec.Network, spec.Endpoint) bool
 	// Refused tells why the endpoint cannot have what it wants.
 	Refused(spec.Network, spec.Endpoint) error
+	// Confirmed reports whether Faucet says that it has all that it should.
+	Confirmed() bool
 	// Changed receives when any of this may have changed.
 	Changed() <-chan struct{}
 }
@@ -35,6 +37,7 @@ func (noFaucet) Admit(spec.Network) error                               { return
 func (noFaucet) Want(spec.State, map[spec.NetworkID][]spec.ForeignPort) {}
 func (noFaucet) Settled(spec.Network, spec.Endpoint) bool               { return true }
 func (noFaucet) Refused(spec.Network, spec.Endpoint) error              { return nil }
+func (noFaucet) Confirmed() bool                                        { return false }
 func (noFaucet) Changed() <-chan struct{}                               { return nil }
 
 // guards reports whether an endpoint of the network is held until its ACL is known
@@ -190,10 +193,41 @@ func (e *Engine) setMAC(ctx context.Context, id spec.EndpointID) error {
 // yet.
 const recheck = 20 * time.Millisecond
 
+// expected reports whether the network's controllers may know its bridge: Faucet
+// refuses the connection of one that it does not, and is told of it when Docker has
+// told us the network's name.
+func (e *Engine) expected(n spec.Network) bool { return e.cfg.Faucet == nil || n.Name != "" }
+
+// introduce has the bridges of networks that Faucet has come to know try again at
+// once, which otherwise pause for seconds after it refused them.
+func (e *Engine) introduce(ctx context.Context) {
+	if !e.faucet.Confirmed() {
+		return
+	}
+	for _, n := range e.State().SortedNetworks() {
+		if !e.guards(n) || n.Name == "" || e.introduced[n.ID] >= maxNudges {
+			continue
+		}
+		e.introduced[n.ID]++
+		e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) error {
+			heard, err := e.sw.Heard(ctx, n)
+			if err != nil {
+				return err
+			}
+			if heard != nil {
+				e.introduced[n.ID] = maxNudges
+				return nil
+			}
+			return e.sw.EnsureControllers(ctx, n, true, false)
+		})
+	}
+}
+
 // release lets through whom Faucet has an answer for.
 func (e *Engine) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
+	e.introduce(ctx)
 	for id, ep := range e.State().Endpoints {
 		n, ok := e.network(ep.Network)
 		if !ok || !ep.Held {
@@ -214,7 +248,8 @@ func (e *Engine) release(ctx context.Context) {
 // for it may be in the switch, and a change of them may be under way when Faucet
 // says that it has the new configuration. So Faucet is made to forget the port
 // (its link is down, and something changes about it), and the link comes up when
-// the switch has no flow for the port: then Faucet adds the port anew.
+// the switch takes nothing from the port: then Faucet adds it anew, after whatever it
+// had sent before.
 func (e *Engine) letThrough(ctx context.Context, n spec.Network, ep spec.Endpoint) error {
 	if !e.mayPass(n, ep) {
 		if e.closing[ep.ID] || !ep.Labelled && ep.ACL == "" {
@@ -224,7 +259,7 @@ func (e *Engine) letThrough(ctx context.Context, n spec.Network, ep spec.Endpoin
 		return e.links.Nudge(ctx, ep.ID)
 	}
 	if e.closing[ep.ID] {
-		count, err := e.sw.PortFlows(ctx, n, ep.OFPort)
+		count, err := e.sw.Takes(ctx, n, ep.OFPort)
 		if err != nil || count > 0 {
 			e.again.Reset(recheck)
 			return err

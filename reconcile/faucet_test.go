@@ -20,14 +20,15 @@ import (
 // controller is a fake of Faucet and of what brings it its configuration. What the
 // engine wants is in force when the test says so.
 type controller struct {
-	mu      sync.Mutex
-	wanted  map[string]string   // port → ACLs
-	force   map[string][]string // port → what may be in force
-	unknown string              // an ACL that nobody defined
-	refuse  error               // of every network
-	foreign map[spec.NetworkID][]spec.ForeignPort
-	names   []string
-	changed chan struct{}
+	mu        sync.Mutex
+	wanted    map[string]string   // port → ACLs
+	force     map[string][]string // port → what may be in force
+	unknown   string              // an ACL that nobody defined
+	refuse    error               // of every network
+	foreign   map[spec.NetworkID][]spec.ForeignPort
+	names     []string
+	confirmed bool
+	changed   chan struct{}
 }
 
 func newController() *controller {
@@ -78,13 +79,19 @@ func (c *controller) Refused(n spec.Network, ep spec.Endpoint) error {
 	return nil
 }
 
+func (c *controller) Confirmed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.confirmed
+}
+
 func (c *controller) Changed() <-chan struct{} { return c.changed }
 
 // confirm puts in force what is wanted, and nothing else any more.
 func (c *controller) confirm() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.force = map[string][]string{}
+	c.force, c.confirmed = map[string][]string{}, true
 	for p, acls := range c.wanted {
 		c.force[p] = []string{acls}
 	}
@@ -356,5 +363,34 @@ func TestFaucetOverARestart(t *testing.T) {
 	settled(t, e)
 	if !h.up[held.ID] {
 		t.Error("what a view said of labels let nobody through")
+	}
+}
+
+// A bridge that Faucet has just come to know tries again at once, but not for ever,
+// and not when Faucet has set it up.
+func TestIntroduction(t *testing.T) {
+	h, c, e := guarded(t)
+	count := func() (n int) {
+		for _, line := range h.log {
+			if line == "controllers br1 anew" {
+				n++
+			}
+		}
+		return n
+	}
+	for range 2 {
+		settled(t, e)
+	}
+	if got := count(); got == 0 || got > maxNudges {
+		t.Errorf("told %d times to try again", got)
+	}
+	before := count()
+	h.heard = map[spec.OFPort]bool{1: true}
+	for range maxNudges + 1 {
+		c.confirm()
+		settled(t, e)
+	}
+	if got := count(); got != before {
+		t.Errorf("told %d times to try again after Faucet had set it up", got-before)
 	}
 }

@@ -79,7 +79,7 @@ func (e *Engine) applyNetwork(ctx context.Context, n spec.Network, ports func() 
 	if err := ports(); err != nil {
 		return err
 	}
-	return e.sw.EnsureControllers(ctx, n, raised)
+	return e.sw.EnsureControllers(ctx, n, raised, e.expected(n))
 }
 
 // applyBridge makes the bridge and the gateway; raised as EnsureGateway has it.
@@ -114,6 +114,7 @@ func (e *Engine) dropNetwork(ctx context.Context, id spec.NetworkID) error {
 	n, known := e.network(id)
 	e.change(func(s spec.State) { delete(s.Networks, id) })
 	e.solved(SubjectNetwork(id))
+	delete(e.introduced, id)
 	e.want()
 	errs := []error{e.sw.DeleteBridge(ctx, id)}
 	if known {

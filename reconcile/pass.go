@@ -66,7 +66,7 @@ func (e *Engine) repairNetwork(ctx context.Context, n spec.Network, endpoints []
 		return
 	}
 	e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) error {
-		if err := e.sw.EnsureControllers(ctx, n, raised); err != nil {
+		if err := e.sw.EnsureControllers(ctx, n, raised, e.expected(n)); err != nil {
 			return err
 		}
 		return e.unheard(ctx, n)
