@@ -26,7 +26,7 @@ func storedExample() stored {
 				ID: netID, Bridge: "br0", Mode: spec.NAT, DPID: 1<<64 - 1, Controllers: []spec.Controller{"tcp:127.0.0.1:6653", "ssl:[fd00::1]:6653"},
 				Userspace: true, LocalMAC: "0e:00:00:00:00:01", MTU: 9000, VLAN: 200, Uplinks: []spec.Uplink{{Name: "eth1", OFPort: 7}, {Name: "eth2"}},
 				Subnets:  []spec.Subnet{subnet("172.12.0.0/24", "172.12.0.1/24"), {Pool: netip.MustParsePrefix("fd00::/64")}},
-				Internal: true,
+				Internal: true, MigrateUplinks: true,
 			},
 			{ID: netID, Bridge: "dsb0123456789ab", Mode: spec.Flat, DPID: 0xd5000123456789ab},
 		},
