@@ -36,6 +36,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,16 +48,35 @@ const requestTimeout = 5 * time.Second
 // Links applies networks and endpoints to the links of the host. Its methods
 // may be called at the same time for different networks and endpoints.
 type Links struct {
-	log *slog.Logger
+	log     *slog.Logger
+	records string                  // directory of records; "": none are kept
+	step    func(what string) error // tests: called before each step of a migration
 }
 
 // New returns a Links that logs what it changed on links it did not make.
 func New(log *slog.Logger) *Links { return &Links{log: log} }
 
+// RecordIn has a Links keep in dir what it moved off the host's interfaces, for the
+// case that a bridge's link vanishes with it. dir must not outlive the boot. It is
+// made when it is needed.
+func (l *Links) RecordIn(dir string) *Links {
+	l.records = dir
+	return l
+}
+
+// at is where tests make a migration fail.
+func (l *Links) at(what string, args ...any) error {
+	if l.step == nil {
+		return nil
+	}
+	return l.step(fmt.Sprintf(what, args...))
+}
+
 // handle is a netlink socket that lives for one call, so that its timeout can
 // follow that call's deadline.
 type handle struct {
 	*netlink.Handle
+	raw map[int]*nl.SocketHandle // for messages of our own making
 }
 
 func open(ctx context.Context) (handle, error) {
@@ -75,7 +96,35 @@ func open(ctx context.Context) (handle, error) {
 		h.Close()
 		return handle{}, fmt.Errorf("cannot set netlink timeout: %w", err)
 	}
-	return handle{h}, nil
+	return handle{Handle: h}, nil
+}
+
+// openRaw is open for messages of our own making, too.
+func openRaw(ctx context.Context) (handle, error) {
+	h, err := open(ctx)
+	if err != nil {
+		return handle{}, err
+	}
+	socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		h.Close()
+		return handle{}, fmt.Errorf("cannot open netlink socket: %w", err)
+	}
+	h.raw = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}
+	timeout := unix.NsecToTimeval(requestTimeout.Nanoseconds())
+	if err := errors.Join(socket.SetSendTimeout(&timeout), socket.SetReceiveTimeout(&timeout)); err != nil {
+		h.Close()
+		return handle{}, fmt.Errorf("cannot set netlink timeout: %w", err)
+	}
+	return h, nil
+}
+
+// Close closes the sockets.
+func (h handle) Close() {
+	h.Handle.Close()
+	for _, s := range h.raw {
+		s.Close()
+	}
 }
 
 // find returns the link of that name, nil when there is none.

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"dovesnap/spec"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// undoWithin bounds taking a migration back that failed, be it that its own time
+// ran out: half of it is a host without a connection.
+const undoWithin = 5 * time.Second
+
+// migrate moves what the network's uplink carries to the bridge's own link, or
+// leaves it where it is. As a rule there is nothing: it has been moved before. A
+// bridge's link that was made anew gets back what was lost with the old one.
+func (l *Links) migrate(ctx context.Context, n spec.Network) error {
+	h, err := openRaw(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	bridge, err := h.LinkByName(n.Bridge)
+	if err != nil {
+		return err
+	}
+	old, err := l.recall(n.ID)
+	if err != nil {
+		return err
+	}
+	if old != nil && old.Bridge.Index != bridge.Attrs().Index {
+		l.log.Warn("the bridge's link was made anew; giving the host's addresses back to it", "network", n.ID.Short(), "bridge", n.Bridge, "port", old.NIC)
+		if err := l.replay(ctx, h, old, bridge); err != nil {
+			return err
+		}
+	}
+	nic, err := h.carrier(ctx, n, old)
+	if nic == nil || err != nil {
+		return err // unplugged: the addresses stay on the bridge
+	}
+	items, err := h.itemsOn(ctx, nic)
+	if err != nil {
+		return err
+	}
+	there, err := h.hostsItems(ctx, n, bridge)
+	if err != nil {
+		return err
+	}
+	if err := l.record(n, nic, bridge, there, items); err != nil || len(items) == 0 {
+		return err
+	}
+	say, what := l.log.Info, "moving the host's addresses and routes to the bridge"
+	if len(there) > 0 {
+		say, what = l.log.Warn, "somebody configured the interface again; moving that to the bridge, too. "+tellManager
+	}
+	say(what, "network", n.ID.Short(), "port", nic.Attrs().Name, "bridge", n.Bridge, "count", len(items))
+	if err := l.shift(ctx, h, items, nic, bridge); err != nil {
+		err = fmt.Errorf("cannot move the host's addresses from %q: %w", nic.Attrs().Name, err)
+		if len(there) > 0 {
+			return err // the host's place is the bridge; the next pass goes on
+		}
+		return l.back(ctx, n, nic, bridge, err)
+	}
+	l.announce(bridge, items)
+	return nil
+}
+
+// back undoes a migration that failed with cause.
+func (l *Links) back(ctx context.Context, n spec.Network, nic, bridge netlink.Link, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+	defer cancel()
+	h, err := openRaw(ctx)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	defer h.Close()
+	items, err := h.hostsItems(ctx, n, bridge)
+	if err == nil {
+		err = l.shift(ctx, h, items, bridge, nic)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; and cannot take it back: %v", cause, err)
+	}
+	return cause
+}
+
+// hostsItems lists what is on a bridge's link and not there for the network's own
+// gateways: the host's.
+func (h handle) hostsItems(ctx context.Context, n spec.Network, bridge netlink.Link) ([]item, error) {
+	items, err := h.itemsOn(ctx, bridge)
+	own := gateways(n)
+	return slices.DeleteFunc(items, func(i item) bool {
+		for _, g := range own {
+			if i.isFor(g) {
+				return true
+			}
+		}
+		return false
+	}), err
+}
+
+// shift makes items on the link to, in their order, and then removes them from the
+// other, last one first: each is on one of them at any moment, and what is left of
+// a list when it is cut off is the beginning of it, so that it can be made whole.
+func (l *Links) shift(ctx context.Context, h handle, items []item, from, to netlink.Link) error {
+	a, b := endOf(from), endOf(to)
+	if err := l.put(ctx, h, items, a, b); err != nil {
+		return err
+	}
+	for _, i := range slices.Backward(items) {
+		if err := l.at("remove %s from %s", i, a.name); err != nil {
+			return err
+		}
+		err := h.send(i.moved(a, a), i.Kind+1, 0) // RTM_DEL… is RTM_NEW… + 1
+		if err != nil && !gone(err) {
+			return fmt.Errorf("cannot remove %s from %s: %w", i, a.name, err)
+		}
+	}
+	return nil
+}
+
+// put makes items that were on the link from on the link to. An IPv6 address is
+// usable at once, without duplicate detection: it is the host's already, or was.
+func (l *Links) put(ctx context.Context, h handle, items []item, from, to end) error {
+	if slices.ContainsFunc(items, func(i item) bool { return i.family() == unix.AF_INET6 }) {
+		if err := setIPv6(to.name, "disable_ipv6", "0"); err != nil {
+			return err
+		}
+	}
+	for _, i := range items {
+		if err := errors.Join(ctx.Err(), l.at("add %s to %s", i, to.name)); err != nil {
+			return err
+		}
+		if err := h.place(i.moved(from, to)); err != nil {
+			return fmt.Errorf("cannot add %s to %s: %w", i, to.name, err)
+		}
+	}
+	return nil
+}
+
+func (h handle) place(i item) error {
+	if i.Kind == unix.RTM_NEWROUTE {
+		err := h.send(i, i.Kind, unix.NLM_F_CREATE|unix.NLM_F_APPEND)
+		if errors.Is(err, unix.EEXIST) {
+			return nil
+		}
+		return err
+	}
+	const replace = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
+	if i.family() == unix.AF_INET6 {
+		quick := i.flagged(unix.IFA_F_NODAD, unix.IFA_F_OPTIMISTIC)
+		if err := h.send(quick, i.Kind, replace); err != nil {
+			return err
+		}
+		// Once more, with the flags that it had.
+	}
+	return h.send(i, i.Kind, replace)
+}
+
+// gone tells the errors of removing what is not there.
+func gone(err error) bool {
+	return errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT)
+}
+
+// carrier returns the uplink that carries what is the host's, or shall again: the
+// one the record names, whose MAC the bridge has, that carries something, or the
+// first. nil when the host has none of them.
+func (h handle) carrier(ctx context.Context, n spec.Network, old *record) (netlink.Link, error) {
+	var first, carrying, same netlink.Link
+	for _, u := range n.Uplinks {
+		link, err := h.find(u.Name)
+		if err != nil {
+			return nil, err
+		}
+		if link == nil || u.Coprocessor {
+			continue
+		}
+		if old != nil && old.NIC == u.Name {
+			return link, nil
+		}
+		if first == nil {
+			first = link
+		}
+		if link.Attrs().HardwareAddr.String() == string(n.LocalMAC) {
+			same = link
+		}
+		items, err := h.itemsOn(ctx, link)
+		if err != nil {
+			return nil, err
+		}
+		if carrying == nil && len(items) > 0 {
+			carrying = link
+		}
+	}
+	return cmp.Or(same, carrying, first), nil
+}
+
+func endOf(link netlink.Link) end { return end{link.Attrs().Name, link.Attrs().Index} }
