@@ -102,6 +102,9 @@ func (l *Links) forget(id spec.NetworkID) error {
 	if err := os.Remove(l.recordFile(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	if left, err := os.ReadDir(l.records); err == nil && len(left) == 0 {
+		_ = os.Remove(l.records)
+	}
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"dovesnap/spec"
@@ -85,9 +84,9 @@ func (l *Links) restore(ctx context.Context, r *record) error {
 	if nic == nil || err != nil {
 		return err // pulled out; whoever plugs it in configures it
 	}
-	if bridge, err := h.find(r.Bridge.Name); err != nil {
+	if there, err := h.carries(r); err != nil {
 		return err
-	} else if bridge != nil && bridge.Attrs().Index == r.Bridge.Index {
+	} else if there {
 		return errors.New("its bridge is still there")
 	}
 	if err := l.replay(ctx, h, r, nic); err != nil {
@@ -95,6 +94,12 @@ func (l *Links) restore(ctx context.Context, r *record) error {
 	}
 	l.announce(nic, r.Items)
 	return nil
+}
+
+// carries reports whether the bridge's link of a record is still there.
+func (h handle) carries(r *record) (bool, error) {
+	bridge, err := h.find(r.Bridge.Name)
+	return bridge != nil && bridge.Attrs().Index == r.Bridge.Index, err
 }
 
 // SweepUplinks gives back what was moved for networks that are no longer known:
@@ -105,7 +110,15 @@ func (l *Links) SweepUplinks(ctx context.Context, known func(spec.NetworkID) boo
 		return nil
 	}
 	files, err := filepath.Glob(filepath.Join(l.records, "*.json"))
-	errs := []error{err}
+	if len(files) == 0 || err != nil {
+		return err
+	}
+	h, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	var errs []error
 	for _, file := range files {
 		r, err := readRecord(file)
 		if r == nil || err != nil {
@@ -115,12 +128,13 @@ func (l *Links) SweepUplinks(ctx context.Context, known func(spec.NetworkID) boo
 		if known(r.Network) {
 			continue
 		}
+		if there, err := h.carries(r); there || err != nil {
+			errs = append(errs, err) // ReturnUplinks and the bridge's removal come first
+			continue
+		}
 		l.log.Warn("giving back what a network that is gone had moved", "network", r.Network.Short(), "port", r.NIC)
 		gone := spec.Network{ID: r.Network, Bridge: r.Bridge.Name, Uplinks: []spec.Uplink{{Name: r.NIC}}, MigrateUplinks: true}
 		errs = append(errs, l.ReleaseNetwork(ctx, gone))
-	}
-	if left, err := os.ReadDir(l.records); err == nil && len(left) == 0 {
-		_ = os.Remove(l.records)
 	}
 	return errors.Join(errs...)
 }
