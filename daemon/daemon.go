@@ -24,7 +24,6 @@ import (
 
 	"dovesnap/config"
 	"dovesnap/dockerd"
-	"dovesnap/link"
 	"dovesnap/nat"
 	"dovesnap/ovs"
 	"dovesnap/plugin"
@@ -126,7 +125,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		return nil, err
 	}
 	p.sw = ovs.New(p.sup.Endpoint(), log)
-	p.engine = reconcile.New(p.sw, link.New(log), firewall, reconcile.Config{
+	p.engine = reconcile.New(p.sw, newLinks(cfg, log), firewall, reconcile.Config{
 		BootID:   strings.TrimSpace(string(boot)),
 		Interval: cfg.Reconcile.Interval,
 		Grace:    cfg.Sweep.Grace,

@@ -56,7 +56,9 @@ var Options = []Option{
 	{Name: "ovs.bridge.ovs_local_mac", Syntax: "MAC address", Default: "chosen by OVS", set: setLocalMAC,
 		Help: "The MAC address of the bridge's own port, which is the gateway's in modes nat and routed."},
 	{Name: "ovs.bridge.add_ports", Syntax: "comma-separated list of `NIC[/OFPORT[/ACL[/VLAN]]]`", Default: "none", set: setUplinks, Example: "eth1/7/office//20",
-		Help: "Interfaces of the host to put into the bridge, each with the OpenFlow port number it shall have, else the lowest that is free, an ACL, and its native VLAN, else the network's. A field that is empty (`eth1//office`) counts as not given. One that carries an address or the default route is refused."},
+		Help: "Interfaces of the host to put into the bridge, each with the OpenFlow port number it shall have, else the lowest that is free, an ACL, and its native VLAN, else the network's. A field that is empty (`eth1//office`) counts as not given. One that carries an address or the default route is refused, unless `add_ports_force` moves that."},
+	{Name: "ovs.bridge.add_ports_force", Syntax: "`migrate`", Default: "none", set: setForce,
+		Help: "`migrate`: one of `add_ports` may be the host's own interface. Its addresses and routes move to the bridge's own link, which takes its MAC address too, and back when the network is removed. With a controller, the host's traffic passes the switch like anybody's: what the controller does not allow is cut off, and all of it until one has connected. A controller behind that interface is refused. What names the interface (rules of a firewall, DHCP clients, network managers) must be told of the bridge."},
 	{Name: "ovs.bridge.vlan", Syntax: "1 to 4094", Default: "100", set: setVLAN,
 		Help: "The network's native VLAN in Faucet. With `faucet.mode` off, give the same number in your faucet.yaml: dovesnap only records it."},
 	{Name: "ovs.bridge.default_acl", Syntax: aclSyntax, Default: "none", set: setExpr(func(n *Network) *Expr { return &n.DefaultACL }), faucet: true,
@@ -233,6 +235,9 @@ func (n Network) check() error {
 			return fmt.Errorf("option ovs.bridge.add_ports: %s is the bridge itself", u.Name)
 		}
 	}
+	if n.MigrateUplinks && len(n.Uplinks) == 0 {
+		return errors.New("option ovs.bridge.add_ports_force: there is nothing to migrate without ovs.bridge.add_ports")
+	}
 	if !n.Routed() {
 		return nil
 	}
@@ -259,6 +264,14 @@ func setName(n *Network, v string) error {
 		return fmt.Errorf("%q begins like a container's link: %s and %s are taken", v, hostPrefix, containerPrefix)
 	}
 	return CheckLinkName(v)
+}
+
+func setForce(n *Network, v string) error {
+	if v != "migrate" {
+		return fmt.Errorf("%q is not migrate", v)
+	}
+	n.MigrateUplinks = true
+	return nil
 }
 
 func setMTU(n *Network, v string) (err error) {
