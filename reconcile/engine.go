@@ -130,11 +130,11 @@ type Engine struct {
 	rulesWritten bool // the packet filter's rules are those of the State
 	faucet       Faucet
 	foreign      map[spec.NetworkID][]spec.ForeignPort
-	wrong        map[spec.EndpointID]error // what is wrong with a container's labels
-	closing      map[spec.EndpointID]bool  // held, and Faucet must forget the port first
-	again        *time.Timer               // for those
-	nudges       map[spec.EndpointID]int   // how often a port was told again
-	listen       *time.Timer               // when to look which have been heard
+	wrong        map[spec.EndpointID]slip // what is wrong with a container's labels
+	closing      map[spec.EndpointID]bool // held, and Faucet must forget the port first
+	again        *time.Timer              // for those
+	nudges       map[spec.EndpointID]int  // how often a port was told again
+	listen       *time.Timer              // when to look which have been heard
 
 	busySince atomic.Pointer[time.Time] // when the loop began what it does; nil: it waits
 
@@ -159,7 +159,7 @@ func New(sw Switch, links Links, fw Firewall, cfg Config, log *slog.Logger) *Eng
 	}
 	return &Engine{sw: sw, links: links, fw: fw, cfg: cfg, log: log,
 		itemTimeout: itemTimeout, faucet: faucet, again: stopped(), listen: stopped(),
-		wrong: map[spec.EndpointID]error{}, closing: map[spec.EndpointID]bool{}, nudges: map[spec.EndpointID]int{},
+		wrong: map[spec.EndpointID]slip{}, closing: map[spec.EndpointID]bool{}, nudges: map[spec.EndpointID]int{},
 		ops: make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
 		state: spec.NewState(), problems: map[string]string{}}
 }
