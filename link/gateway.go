@@ -60,7 +60,7 @@ func ensureGateway(ctx context.Context, n spec.Network) (raised bool, err error)
 	defer h.Close()
 	want := gateways(n)
 	fresh := link.Attrs().Flags&net.FlagUp == 0
-	if err := h.prepare(ctx, n, fresh, slices.ContainsFunc(want, is6)); err != nil {
+	if err := prepare(ctx, n, fresh, slices.ContainsFunc(want, is6)); err != nil {
 		return false, err
 	}
 	if err := h.LinkSetUp(link); err != nil {

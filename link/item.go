@@ -44,7 +44,7 @@ const (
 // them again gives the same lists: the kernel puts the newest of a scope first in
 // IPv6. Link-local addresses of IPv6 and what belongs to them each link has for
 // itself; what is in the table local comes and goes with an address.
-func (h handle) itemsOn(ctx context.Context, link netlink.Link) ([]item, error) {
+func (h rawHandle) itemsOn(ctx context.Context, link netlink.Link) ([]item, error) {
 	index := link.Attrs().Index
 	var v4, v6, routes []item
 	addrs, err := dump(ctx, func() ([]item, error) { return h.list(unix.RTM_NEWADDR, unix.AF_UNSPEC) })
@@ -78,7 +78,7 @@ func (h handle) itemsOn(ctx context.Context, link netlink.Link) ([]item, error) 
 }
 
 // list dumps one kind of item; its answers are not copies.
-func (h handle) list(kind uint16, family uint8) ([]item, error) {
+func (h rawHandle) list(kind uint16, family uint8) ([]item, error) {
 	request, size := kind+2, unix.SizeofRtMsg // RTM_GET… is RTM_NEW… + 2
 	if kind == unix.RTM_NEWADDR {
 		size = unix.SizeofIfAddrmsg
@@ -113,7 +113,7 @@ func parseItem(kind uint16, m []byte, size int) (item, error) {
 }
 
 // send has the kernel make or remove an item.
-func (h handle) send(i item, request uint16, flags int) error {
+func (h rawHandle) send(i item, request uint16, flags int) error {
 	req := h.request(request, flags|unix.NLM_F_ACK)
 	req.AddRawData(i.Head)
 	for _, a := range i.Attrs {
@@ -123,7 +123,7 @@ func (h handle) send(i item, request uint16, flags int) error {
 	return err
 }
 
-func (h handle) request(kind uint16, flags int) *nl.NetlinkRequest {
+func (h rawHandle) request(kind uint16, flags int) *nl.NetlinkRequest {
 	req := nl.NewNetlinkRequest(int(kind), flags)
 	req.Sockets = h.raw
 	return req

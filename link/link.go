@@ -76,7 +76,6 @@ func (l *Links) at(what string, args ...any) error {
 // follow that call's deadline.
 type handle struct {
 	*netlink.Handle
-	raw map[int]*nl.SocketHandle // for messages of our own making
 }
 
 func open(ctx context.Context) (handle, error) {
@@ -96,32 +95,37 @@ func open(ctx context.Context) (handle, error) {
 		h.Close()
 		return handle{}, fmt.Errorf("cannot set netlink timeout: %w", err)
 	}
-	return handle{Handle: h}, nil
+	return handle{h}, nil
 }
 
-// openRaw is open for messages of our own making, too.
-func openRaw(ctx context.Context) (handle, error) {
+// rawHandle is a handle for messages of our own making, too.
+type rawHandle struct {
+	handle
+	raw map[int]*nl.SocketHandle
+}
+
+func openRaw(ctx context.Context) (rawHandle, error) {
 	h, err := open(ctx)
 	if err != nil {
-		return handle{}, err
+		return rawHandle{}, err
 	}
 	socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
 	if err != nil {
 		h.Close()
-		return handle{}, fmt.Errorf("cannot open netlink socket: %w", err)
+		return rawHandle{}, fmt.Errorf("cannot open netlink socket: %w", err)
 	}
-	h.raw = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}
+	r := rawHandle{h, map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}}
 	timeout := unix.NsecToTimeval(requestTimeout.Nanoseconds())
 	if err := errors.Join(socket.SetSendTimeout(&timeout), socket.SetReceiveTimeout(&timeout)); err != nil {
-		h.Close()
-		return handle{}, fmt.Errorf("cannot set netlink timeout: %w", err)
+		r.Close()
+		return rawHandle{}, fmt.Errorf("cannot set netlink timeout: %w", err)
 	}
-	return h, nil
+	return r, nil
 }
 
 // Close closes the sockets.
-func (h handle) Close() {
-	h.Handle.Close()
+func (h rawHandle) Close() {
+	h.handle.Close()
 	for _, s := range h.raw {
 		s.Close()
 	}

@@ -95,7 +95,7 @@ func (l *Links) back(ctx context.Context, n spec.Network, nic, bridge netlink.Li
 
 // hostsItems lists what is on a bridge's link and not there for the network's own
 // gateways: the host's.
-func (h handle) hostsItems(ctx context.Context, n spec.Network, bridge netlink.Link) ([]item, error) {
+func (h rawHandle) hostsItems(ctx context.Context, n spec.Network, bridge netlink.Link) ([]item, error) {
 	items, err := h.itemsOn(ctx, bridge)
 	own := gateways(n)
 	return slices.DeleteFunc(items, func(i item) bool {
@@ -111,7 +111,7 @@ func (h handle) hostsItems(ctx context.Context, n spec.Network, bridge netlink.L
 // shift makes items on the link to, in their order, and then removes them from the
 // other, last one first: each is on one of them at any moment, and what is left of
 // a list when it is cut off is the beginning of it, so that it can be made whole.
-func (l *Links) shift(ctx context.Context, h handle, items []item, from, to netlink.Link) error {
+func (l *Links) shift(ctx context.Context, h rawHandle, items []item, from, to netlink.Link) error {
 	a, b := endOf(from), endOf(to)
 	if err := l.put(ctx, h, items, a, b); err != nil {
 		return err
@@ -130,7 +130,7 @@ func (l *Links) shift(ctx context.Context, h handle, items []item, from, to netl
 
 // put makes items that were on the link from on the link to. An IPv6 address is
 // usable at once, without duplicate detection: it is the host's already, or was.
-func (l *Links) put(ctx context.Context, h handle, items []item, from, to end) error {
+func (l *Links) put(ctx context.Context, h rawHandle, items []item, from, to end) error {
 	if slices.ContainsFunc(items, func(i item) bool { return i.family() == unix.AF_INET6 }) {
 		if err := setIPv6(to.name, "disable_ipv6", "0"); err != nil {
 			return err
@@ -147,7 +147,7 @@ func (l *Links) put(ctx context.Context, h handle, items []item, from, to end) e
 	return nil
 }
 
-func (h handle) place(i item) error {
+func (h rawHandle) place(i item) error {
 	if i.Kind == unix.RTM_NEWROUTE {
 		err := h.send(i, i.Kind, unix.NLM_F_CREATE|unix.NLM_F_APPEND)
 		if errors.Is(err, unix.EEXIST) {
@@ -174,7 +174,7 @@ func gone(err error) bool {
 // carrier returns the uplink that carries what is the host's, or shall again: the
 // one the record names, whose MAC the bridge has, that carries something, or the
 // first. nil when the host has none of them.
-func (h handle) carrier(ctx context.Context, n spec.Network, old *record) (netlink.Link, error) {
+func (h rawHandle) carrier(ctx context.Context, n spec.Network, old *record) (netlink.Link, error) {
 	var first, carrying, same netlink.Link
 	for _, u := range n.Uplinks {
 		link, err := h.find(u.Name)

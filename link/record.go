@@ -109,7 +109,7 @@ func (l *Links) forget(id spec.NetworkID) error {
 }
 
 // replay makes what a record says on a link, but for what has expired.
-func (l *Links) replay(ctx context.Context, h handle, r *record, to netlink.Link) error {
+func (l *Links) replay(ctx context.Context, h rawHandle, r *record, to netlink.Link) error {
 	var items []item
 	for _, i := range r.Items {
 		if i, ok := i.aged(uint32(max(sinceBoot()-r.Taken, 0))); ok {

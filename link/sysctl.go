@@ -17,9 +17,14 @@ import (
 //
 // Of the keys that are set once, each pass would otherwise undo what an operator
 // or package nat (accept_ra, where the default route is a router's) made of them.
-func (h handle) prepare(ctx context.Context, n spec.Network, fresh, want6 bool) error {
+func prepare(ctx context.Context, n spec.Network, fresh, want6 bool) error {
 	nic := ""
 	if n.MigrateUplinks && fresh {
+		h, err := openRaw(ctx)
+		if err != nil {
+			return err
+		}
+		defer h.Close()
 		link, err := h.carrier(ctx, n, nil)
 		if err != nil {
 			return err
