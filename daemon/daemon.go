@@ -125,12 +125,14 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		return nil, err
 	}
 	p.sw = ovs.New(p.sup.Endpoint(), log)
-	p.engine = reconcile.New(p.sw, newLinks(cfg, log), firewall, reconcile.Config{
+	links, addressed := newLinks(cfg, log), make(chan struct{}, 1)
+	go links.Watch(ctx, addressed) // of an uplink: those of the host's belong on its bridge
+	p.engine = reconcile.New(p.sw, links, firewall, reconcile.Config{
 		BootID:   strings.TrimSpace(string(boot)),
 		Interval: cfg.Reconcile.Interval,
 		Grace:    cfg.Sweep.Grace,
 		Datapath: p.datapath,
-		Resync:   either(ctx, p.sw.Resync(), p.sup.Changed()),
+		Resync:   either(ctx, either(ctx, p.sw.Resync(), p.sup.Changed()), addressed),
 	}, log)
 	p.watcher = dockerd.New(dockerd.Config{Host: cfg.Docker.Host, Drivers: cfg.Plugin.Names,
 		Interval: min(time.Minute, max(cfg.Sweep.Grace/2, time.Second)), Controllers: cfg.Controllers}, p.engine.See, log)

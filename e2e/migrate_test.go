@@ -18,7 +18,10 @@ func TestMigratedUplink(t *testing.T) {
 	h.ready()
 	d := h.dovesnap()
 	before := h.snapshot()
-	h.docker(strings.Fields("network create lan -d ovs --subnet 203.0.113.0/24 -o ovs.bridge.add_ports_force=migrate -o ovs.bridge.add_ports=" + host.Uplink)...)
+	create := func() {
+		h.docker(strings.Fields("network create lan -d ovs --subnet 203.0.113.0/24 -o ovs.bridge.add_ports_force=migrate -o ovs.bridge.add_ports=" + host.Uplink)...)
+	}
+	create()
 	onBridge := func(when string) {
 		t.Helper()
 		bridge := h.bridge()
@@ -41,15 +44,31 @@ func TestMigratedUplink(t *testing.T) {
 	if mac := h.run("cat", "/sys/class/net/"+h.bridge()+"/address"); mac != h.run("cat", "/sys/class/net/"+host.Uplink+"/address") {
 		t.Errorf("the bridge has another MAC: %s", mac)
 	}
+	h.run("ip", "addr", "add", host.HostAddress+"/30", "dev", host.Uplink)
+	onBridge("after somebody configured the interface again")
 	h.kill(d)
-	h.dovesnap()
+	d = h.dovesnap()
 	onBridge("after dovesnap was killed")
 	h.run("pkill", "-KILL", "ovs-vswitchd")
 	onBridge("after ovs-vswitchd was killed")
 	h.powerCycle()
 	h.ready()
-	h.dovesnap()
+	d = h.dovesnap()
 	onBridge("after a power cut")
 	h.docker("network", "rm", "lan")
-	h.nothingLeftSince(before)
+	// Docker gives its bridge another MAC at each boot.
+	h.nothingLeftSince(before, "docker0", "conf.db.backup-")
+
+	create()
+	onBridge("by another network's bridge")
+	h.stop(d)
+	h.run(host.Program, "cleanup")
+	for _, address := range []string{host.HostAddress, host.HostAddress6} {
+		if out := h.run("ip", "-o", "addr", "show", "dev", host.Uplink); !strings.Contains(out, address) {
+			t.Errorf("after a cleanup, the interface carries %s", out)
+		}
+	}
+	if out := h.run("ip", "link", "show", "dev", host.Uplink); strings.Contains(out, "NOARP") {
+		t.Errorf("after a cleanup: %s", out)
+	}
 }
