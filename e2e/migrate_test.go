@@ -12,9 +12,9 @@ import (
 
 // A host whose only way out goes into a bridge keeps its connection, through the
 // deaths of the daemons and a power cut, and has it back as it was in the end.
-func TestMigratedUplink(t *testing.T) {
-	suite := host.Suites[0]
-	h := newHost(t, suite)
+func TestMigratedUplink(t *testing.T) { eachSuite(t, migratedUplink) }
+
+func migratedUplink(t *testing.T, h *testHost) {
 	h.ready()
 	d := h.dovesnap()
 	before := h.snapshot()

@@ -20,8 +20,12 @@ import (
 // after the bridge was there, and when a lease is renewed on the interface. The
 // host is cut off then until EnsureGateway moves the address. It returns when ctx
 // ends. A moment in which the kernel could not be listened to counts as a signal.
+//
+// Somebody who gives the interface its addresses back each time is not fought for
+// ever: signals that follow each other come more and more slowly.
 func (l *Links) Watch(ctx context.Context, changed chan<- struct{}) {
 	const pause = time.Second
+	var calm calmer
 	for ctx.Err() == nil {
 		updates, end := make(chan netlink.AddrUpdate), make(chan struct{})
 		err := netlink.AddrSubscribeWithOptions(updates, end, netlink.AddrSubscribeOptions{ErrorCallback: func(err error) {
@@ -38,7 +42,7 @@ func (l *Links) Watch(ctx context.Context, changed chan<- struct{}) {
 			}
 			continue
 		}
-		l.heed(ctx, updates, changed)
+		l.heed(ctx, updates, &calm, changed)
 		close(end)
 		for range updates { // until the subscription has ended
 		}
@@ -49,16 +53,20 @@ func (l *Links) Watch(ctx context.Context, changed chan<- struct{}) {
 }
 
 // heed passes on what matters of updates, until there are no more.
-func (l *Links) heed(ctx context.Context, updates <-chan netlink.AddrUpdate, changed chan<- struct{}) {
+func (l *Links) heed(ctx context.Context, updates <-chan netlink.AddrUpdate, calm *calmer, changed chan<- struct{}) {
+	var due <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-due:
+			due = nil
+			signal(changed)
 		case u, ok := <-updates:
 			if !ok {
 				return
 			}
-			if ip := u.LinkAddress.IP; !u.NewAddr || ip.To4() == nil && ip.IsLinkLocalUnicast() {
+			if ip := u.LinkAddress.IP; due != nil || !u.NewAddr || ip.To4() == nil && ip.IsLinkLocalUnicast() {
 				continue
 			}
 			in, err := inBridge(ctx, u.LinkIndex)
@@ -66,10 +74,27 @@ func (l *Links) heed(ctx context.Context, updates <-chan netlink.AddrUpdate, cha
 				l.log.Debug("cannot tell whose an address is", "err", err)
 			}
 			if in {
-				signal(changed)
+				due = time.After(calm.wait(time.Now()))
 			}
 		}
 	}
+}
+
+// calmer says how long to wait with the next signal: not at all with the first,
+// then longer each time, up to a minute; after some quiet it begins anew.
+type calmer struct {
+	last  time.Time
+	pause time.Duration
+}
+
+func (c *calmer) wait(now time.Time) time.Duration {
+	const shortest, longest, quiet = time.Second, time.Minute, 5 * time.Minute
+	if now.Sub(c.last) > quiet {
+		c.pause = 0
+	}
+	wait := max(c.last.Add(c.pause).Sub(now), 0)
+	c.last, c.pause = now.Add(wait), min(max(2*c.pause, shortest), longest)
+	return wait
 }
 
 // inBridge recognises an uplink by what EnsureGateway did to it.

@@ -5,6 +5,7 @@ package link
 import (
 	"context"
 	"testing"
+	"time"
 )
 
 func TestWatch(t *testing.T) {
@@ -37,4 +38,22 @@ func TestWatch(t *testing.T) {
 	}
 	cancel()
 	must(t, <-done)
+}
+
+func TestCalmer(t *testing.T) {
+	var c calmer
+	now := time.Now()
+	for k, want := range []time.Duration{0, 1, 2, 4, 8, 16, 32, 60, 60} {
+		got := c.wait(now)
+		if got != want*time.Second {
+			t.Errorf("signal %d waits %s", k, got)
+		}
+		now = now.Add(got)
+	}
+	if got := c.wait(now.Add(30 * time.Second)); got != 30*time.Second {
+		t.Errorf("half a pause later it waits %s", got)
+	}
+	if got := c.wait(now.Add(time.Hour)); got != 0 {
+		t.Errorf("after an hour it waits %s", got)
+	}
 }
