@@ -103,12 +103,13 @@ func (h handle) unruled(ctx context.Context, nic netlink.Link) error {
 	return nil
 }
 
-// fits refuses a bridge that would be another host to the LAN, or whose packets
-// are too long for it.
+// fits refuses a bridge that would be another host to the LAN, or one of another
+// MTU, which connections that there are would not survive.
 func fits(n spec.Network, nic netlink.Link) error {
 	is := nic.Attrs()
-	if n.MTU > is.MTU {
-		return fmt.Errorf("its MTU is %d: the host's packets of up to %d bytes (ovs.bridge.mtu) would not fit", is.MTU, n.MTU)
+	// 0: Open vSwitch takes the smallest of the ports'.
+	if n.MTU != is.MTU && (n.MTU != 0 || is.MTU > defaultMTU) {
+		return fmt.Errorf("its MTU is %d, and packets of one size would be lost where the other's end; give ovs.bridge.mtu=%d", is.MTU, is.MTU)
 	}
 	if mac := spec.MAC(is.HardwareAddr.String()); n.LocalMAC != "" && n.LocalMAC != mac {
 		return fmt.Errorf("the bridge must have its MAC address %s; leave out ovs.bridge.ovs_local_mac", mac)

@@ -77,29 +77,6 @@ func (h rawHandle) itemsOn(ctx context.Context, link netlink.Link) ([]item, erro
 	return slices.Concat(v4, v6, routes), nil
 }
 
-// list dumps one kind of item; its answers are not copies.
-func (h rawHandle) list(kind uint16, family uint8) ([]item, error) {
-	request, size := kind+2, unix.SizeofRtMsg // RTM_GET… is RTM_NEW… + 2
-	if kind == unix.RTM_NEWADDR {
-		size = unix.SizeofIfAddrmsg
-	}
-	req := h.request(request, unix.NLM_F_DUMP)
-	req.AddRawData(append([]byte{family}, make([]byte, size-1)...))
-	messages, err := req.Execute(unix.NETLINK_ROUTE, kind)
-	if err != nil {
-		return nil, err
-	}
-	var items []item
-	for _, m := range messages {
-		i, err := parseItem(kind, m, size)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	return items, nil
-}
-
 func parseItem(kind uint16, m []byte, size int) (item, error) {
 	attrs, err := nl.ParseRouteAttr(m[size:])
 	if err != nil {
@@ -110,23 +87,6 @@ func parseItem(kind uint16, m []byte, size int) (item, error) {
 		i.Attrs = append(i.Attrs, attr{a.Attr.Type, bytes.Clone(a.Value)})
 	}
 	return i, nil
-}
-
-// send has the kernel make or remove an item.
-func (h rawHandle) send(i item, request uint16, flags int) error {
-	req := h.request(request, flags|unix.NLM_F_ACK)
-	req.AddRawData(i.Head)
-	for _, a := range i.Attrs {
-		req.AddRawData(nl.NewRtAttr(int(a.Type), a.Value).Serialize())
-	}
-	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
-	return err
-}
-
-func (h rawHandle) request(kind uint16, flags int) *nl.NetlinkRequest {
-	req := nl.NewNetlinkRequest(int(kind), flags)
-	req.Sockets = h.raw
-	return req
 }
 
 func (i item) family() uint8 { return i.Head[0] }

@@ -65,8 +65,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -125,39 +123,6 @@ func open(ctx context.Context) (handle, error) {
 		return handle{}, fmt.Errorf("cannot set netlink timeout: %w", err)
 	}
 	return handle{h}, nil
-}
-
-// rawHandle is a handle for messages of our own making, too.
-type rawHandle struct {
-	handle
-	raw map[int]*nl.SocketHandle
-}
-
-func openRaw(ctx context.Context) (rawHandle, error) {
-	h, err := open(ctx)
-	if err != nil {
-		return rawHandle{}, err
-	}
-	socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
-	if err != nil {
-		h.Close()
-		return rawHandle{}, fmt.Errorf("cannot open netlink socket: %w", err)
-	}
-	r := rawHandle{h, map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}}
-	timeout := unix.NsecToTimeval(requestTimeout.Nanoseconds())
-	if err := errors.Join(socket.SetSendTimeout(&timeout), socket.SetReceiveTimeout(&timeout)); err != nil {
-		r.Close()
-		return rawHandle{}, fmt.Errorf("cannot set netlink timeout: %w", err)
-	}
-	return r, nil
-}
-
-// Close closes the sockets.
-func (h rawHandle) Close() {
-	h.handle.Close()
-	for _, s := range h.raw {
-		s.Close()
-	}
 }
 
 // find returns the link of that name, nil when there is none.
