@@ -45,7 +45,7 @@ func (h rawHandle) Close() {
 	}
 }
 
-// list dumps one kind of item; its answers are not copies.
+// list dumps one kind of item, of every link.
 func (h rawHandle) list(kind uint16, family uint8) ([]item, error) {
 	request, size := kind+2, unix.SizeofRtMsg // RTM_GET… is RTM_NEW… + 2
 	if kind == unix.RTM_NEWADDR {
