@@ -24,8 +24,11 @@ import (
 
 	"dovesnap/config"
 	"dovesnap/dockerd"
+<<<<<<< HEAD
 	"dovesnap/faucet"
 	"dovesnap/link"
+=======
+>>>>>>> uplink
 	"dovesnap/nat"
 	"dovesnap/ovs"
 	"dovesnap/plugin"
@@ -132,6 +135,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		return nil, err
 	}
 	p.sw = ovs.New(p.sup.Endpoint(), log)
+<<<<<<< HEAD
 	engine := reconcile.Config{
 		BootID:       strings.TrimSpace(string(boot)),
 		Interval:     cfg.Reconcile.Interval,
@@ -148,6 +152,17 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		engine.Faucet = p.courier
 	}
 	p.engine = reconcile.New(p.sw, link.New(log), firewall, engine, log)
+=======
+	links, addressed := newLinks(cfg, log), make(chan struct{}, 1)
+	go links.Watch(ctx, addressed) // of an uplink: those of the host's belong on its bridge
+	p.engine = reconcile.New(p.sw, links, firewall, reconcile.Config{
+		BootID:   strings.TrimSpace(string(boot)),
+		Interval: cfg.Reconcile.Interval,
+		Grace:    cfg.Sweep.Grace,
+		Datapath: p.datapath,
+		Resync:   either(ctx, either(ctx, p.sw.Resync(), p.sup.Changed()), addressed),
+	}, log)
+>>>>>>> uplink
 	p.watcher = dockerd.New(dockerd.Config{Host: cfg.Docker.Host, Drivers: cfg.Plugin.Names,
 		Interval: min(time.Minute, max(cfg.Sweep.Grace/2, time.Second)), Controllers: cfg.Controllers, Managed: p.courier != nil}, p.engine, log)
 	return p, nil

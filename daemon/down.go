@@ -18,6 +18,7 @@ import (
 	"dovesnap/nat"
 	"dovesnap/ovs"
 	"dovesnap/plugin"
+	"dovesnap/spec"
 	"dovesnap/supervisor"
 )
 
@@ -36,7 +37,7 @@ const cleanupWithin = 30 * time.Second
 func Cleanup(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	foreign, err := cleanSwitch(ctx, cfg, log)
 	_, fileErr := faucet.Cleanup(cfg.Faucet.File)
-	errs := []error{err, cleanLinks(ctx, log), nat.Cleanup(ctx), fileErr}
+	errs := []error{err, cleanLinks(ctx, cfg, log), nat.Cleanup(ctx), fileErr}
 	switch {
 	case err != nil: // unknown whose bridges are left
 	case len(foreign) > 0:
@@ -84,11 +85,16 @@ func cleanSwitch(ctx context.Context, cfg config.Config, log *slog.Logger) (fore
 		return nil, errors.New("cannot remove bridges: Open vSwitch's database does not answer")
 	case <-sw.Resync():
 	}
+	links := newLinks(cfg, log)
 	state, err := sw.Load(ctx)
 	errs := []error{err}
 	for id, n := range state.Networks {
 		log.Info("removing bridge", "network", id.Short(), "bridge", n.Bridge)
-		errs = append(errs, sw.DeleteBridge(ctx, id), link.New(log).ReleaseNetwork(ctx, n))
+		if err := links.ReturnUplinks(ctx, n); err != nil {
+			errs = append(errs, err) // the host's addresses would go with the bridge
+			continue
+		}
+		errs = append(errs, sw.DeleteBridge(ctx, id), links.ReleaseNetwork(ctx, n))
 	}
 	foreign, err = sw.Foreign(ctx)
 	return foreign, errors.Join(append(errs, err)...)
@@ -99,11 +105,18 @@ func absent(path string) bool {
 	return errors.Is(err, os.ErrNotExist)
 }
 
-// cleanLinks deletes our veth pairs, those in containers too.
-func cleanLinks(ctx context.Context, log *slog.Logger) error {
-	links := link.New(log)
+// newLinks keeps what is moved off the host's interfaces in the run directory,
+// which is gone after a reboot, like the links.
+func newLinks(cfg config.Config, log *slog.Logger) *link.Links {
+	return link.New(log).RecordIn(filepath.Join(cfg.RunDir, "uplinks"))
+}
+
+// cleanLinks deletes our veth pairs, those in containers too, and gives back what
+// was moved to a bridge that is gone.
+func cleanLinks(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	links := newLinks(cfg, log)
 	found, err := links.Endpoints(ctx)
-	errs := []error{err}
+	errs := []error{err, links.SweepUplinks(ctx, func(spec.NetworkID) bool { return false })}
 	for _, f := range found {
 		log.Info("removing link", "port", f.Link, "endpoint", f.Alias.Endpoint.Short())
 		errs = append(errs, links.DeleteVeth(ctx, f.Alias.Endpoint))

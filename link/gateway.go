@@ -23,13 +23,20 @@ import (
 // MTU and the MAC of the link are Open vSwitch's to set.
 //
 // The network's uplinks are set up too, without ARP: what arrives there is for
-// the switch, not for the host. ReleaseNetwork undoes that.
+// the switch, not for the host. ReleaseNetwork undoes that. Where MigrateUplinks
+// allows it, what one of them carries of the host's moves to the bridge's link
+// first; ReturnUplinks undoes that.
 //
 // raised reports whether any of these links was down: a controller that
 // connected meanwhile may not know that it is up.
 func (l *Links) EnsureGateway(ctx context.Context, n spec.Network) (raised bool, err error) {
 	if raised, err = ensureGateway(ctx, n); err != nil {
 		return raised, fmt.Errorf("cannot set up gateway %q: %w", n.Bridge, err)
+	}
+	if n.MigrateUplinks {
+		if err := l.migrate(ctx, n); err != nil {
+			return raised, fmt.Errorf("cannot set up bridge %q: %w", n.Bridge, err)
+		}
 	}
 	for _, u := range n.Uplinks {
 		up, err := l.raise(ctx, u.Name)
@@ -52,25 +59,14 @@ func ensureGateway(ctx context.Context, n spec.Network) (raised bool, err error)
 	}
 	defer h.Close()
 	want := gateways(n)
-	// Before it is up, and before an IPv6 address is added. The host is the
-	// router here: nobody else's advertisement may give it an address or route.
-	if err := setIPv6(n.Bridge, "accept_ra", "0"); err != nil {
-		return false, err
-	}
-	if slices.ContainsFunc(want, is6) {
-		err = setIPv6(n.Bridge, "disable_ipv6", "0")
-	} else if link.Attrs().Flags&net.FlagUp == 0 {
-		// Not later: it takes the IPv6 addresses away, and there may be one of
-		// the operator's.
-		err = setIPv6(n.Bridge, "disable_ipv6", "1")
-	}
-	if err != nil {
+	fresh := link.Attrs().Flags&net.FlagUp == 0
+	if err := prepare(ctx, n, fresh, slices.ContainsFunc(want, is6)); err != nil {
 		return false, err
 	}
 	if err := h.LinkSetUp(link); err != nil {
 		return false, err
 	}
-	return link.Attrs().Flags&net.FlagUp == 0, h.ensureAddresses(ctx, link, want)
+	return fresh, h.ensureAddresses(ctx, link, want)
 }
 
 // ensureAddresses adds what is missing.

@@ -9,6 +9,28 @@
 // missing. Nothing here remembers anything: what is ours is told by the link
 // itself.
 //
+// An interface that carries the host's addresses and routes may become an uplink
+// when its network has MigrateUplinks: the bridge's own link then stands in for it,
+// with its MAC. How a dovesnap that has just started knows what belongs back:
+//
+//   - Everything on that link belongs to the interface, but for the network's own
+//     gateway addresses and the routes that the kernel makes with those; also what an
+//     operator or a DHCP client put there later. No mark is needed beside the network
+//     itself, which OVSDB has. The interface is the uplink whose MAC is LocalMAC.
+//   - Each address and route is made on the one before it is removed from the other,
+//     the last one first. After a crash anywhere, EnsureGateway goes on towards the
+//     bridge and ReturnUplinks towards the interface; a failure without a crash is
+//     taken back by the same code.
+//   - The bridge's link can vanish with all that is on it: with ovs-vsctl del-br, a
+//     lost database, or vswitchd where its datapath is userspace. For that, a record
+//     in the run directory (RecordIn) has a copy, written before anything is removed
+//     and renewed by each EnsureGateway. It counts only when the link is gone, or has
+//     another index, so that it never brings back what somebody removed.
+//     SweepUplinks does for records of networks that nobody knows any more.
+//   - After a reboot there is no record, and the host's network configuration has put
+//     the addresses on the interface again: EnsureGateway moves them as at first.
+//     Watch tells when they come later than that.
+//
 // Be aware:
 //   - Ownership of a veth is its alias (spec.Alias). The kernel cannot set an
 //     alias while it creates a link, so a pair whose creation was cut off is
@@ -20,6 +42,13 @@
 //     done to it is undone by ReleaseNetwork, and after a network was lost
 //     without it, by hand: ip link set <interface> arp on. ReleaseNetwork also
 //     switches ARP on where it was off before (a dummy interface).
+//   - A DHCP client or network manager that goes on with the interface gets no
+//     answers there. What it puts on the interface is moved again, with its
+//     lifetimes, by the next EnsureGateway, which warns of it; what runs out on the
+//     bridge is gone. CheckNetwork warns when one is known to manage the interface.
+//   - Neighbour entries, multicast memberships, and rules of firewalls that name the
+//     interface do not move. IPv6 link-local addresses need not: the bridge has its
+//     own of the same MAC.
 //   - A call works in the network namespace of the thread it runs on. The daemon
 //     lives in the host's.
 //   - One netlink request has no context, only a socket timeout. The timeout is
@@ -46,11 +75,29 @@ const requestTimeout = 5 * time.Second
 // Links applies networks and endpoints to the links of the host. Its methods
 // may be called at the same time for different networks and endpoints.
 type Links struct {
-	log *slog.Logger
+	log     *slog.Logger
+	records string                  // directory of records; "": none are kept
+	step    func(what string) error // tests: called before each step of a migration
 }
 
 // New returns a Links that logs what it changed on links it did not make.
 func New(log *slog.Logger) *Links { return &Links{log: log} }
+
+// RecordIn has a Links keep in dir what it moved off the host's interfaces, for the
+// case that a bridge's link vanishes with it. dir must not outlive the boot. It is
+// made when it is needed.
+func (l *Links) RecordIn(dir string) *Links {
+	l.records = dir
+	return l
+}
+
+// at is where tests make a migration fail.
+func (l *Links) at(what string, args ...any) error {
+	if l.step == nil {
+		return nil
+	}
+	return l.step(fmt.Sprintf(what, args...))
+}
 
 // handle is a netlink socket that lives for one call, so that its timeout can
 // follow that call's deadline.

@@ -4,8 +4,10 @@ package link
 
 import (
 	"context"
+	"flag"
 	"log/slog"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -108,3 +110,9 @@ func endpoint(short string) spec.Endpoint {
 	id := spec.EndpointID(short + strings.Repeat("0", 64-len(short)))
 	return spec.Endpoint{ID: id, Network: networkID, MAC: "02:42:ac:0c:00:08", OFPort: 1}
 }
+
+// update writes the golden files anew.
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// volatile is what differs between machines and kernels in what iproute2 says.
+var volatile = regexp.MustCompile(`(?m)^\d+: | qlen \d+|@if\d+|@\w+| link-netnsid \d+| link-netns \S+| group default`)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -15,8 +16,9 @@ import (
 )
 
 // CheckNetwork refuses a new network whose bridge has the name of an interface,
-// whose subnets the host is on already, or whose uplinks cannot go into a bridge without cutting the host off or taking
-// them from somebody else. The error names everything that is wrong.
+// whose subnets the host is on already, or whose uplinks cannot go into a bridge
+// without cutting the host off or taking them from somebody else. The error names
+// everything that is wrong.
 //
 // Call it only for a network that OVSDB does not have yet: it refuses the
 // network's own bridge, and uplinks that are in it (the kernel shows them as
@@ -30,8 +32,16 @@ func (l *Links) CheckNetwork(ctx context.Context, n spec.Network) error {
 		problems = append(problems, err.Error())
 	}
 	for _, u := range n.Uplinks {
-		if err := checkUplink(ctx, u.Name); err != nil {
+		if err := checkUplink(ctx, u.Name, n.MigrateUplinks && !u.Coprocessor); err != nil {
 			problems = append(problems, fmt.Sprintf("cannot add port %q: %v", u.Name, err))
+		}
+	}
+	if n.MTU > 0 && n.MTU < minMTU6 && slices.ContainsFunc(gateways(n), is6) {
+		problems = append(problems, fmt.Sprintf("cannot make bridge %q: IPv6 needs an MTU of at least %d", n.Bridge, minMTU6))
+	}
+	if len(problems) == 0 && n.MigrateUplinks {
+		if err := l.checkMigration(ctx, n); err != nil {
+			problems = append(problems, err.Error())
 		}
 	}
 	if len(problems) == 0 {
@@ -39,6 +49,10 @@ func (l *Links) CheckNetwork(ctx context.Context, n spec.Network) error {
 	}
 	return errors.New(strings.Join(problems, "; "))
 }
+
+// minMTU6 is IPv6's smallest MTU (RFC 8200 section 5); the kernel takes IPv6 off a
+// link that has less.
+const minMTU6 = 1280
 
 // checkName looks among the alternative names of interfaces, too.
 func checkName(ctx context.Context, name string) error {

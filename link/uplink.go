@@ -19,7 +19,9 @@ import (
 
 // checkUplink refuses an interface that cannot go into a bridge without cutting
 // the host off or taking it from somebody else.
-func checkUplink(ctx context.Context, name string) error {
+//
+// migrates: what it carries of the host's moves to the bridge, and is no reason.
+func checkUplink(ctx context.Context, name string, migrates bool) error {
 	h, err := open(ctx)
 	if err != nil {
 		return err
@@ -48,8 +50,13 @@ func checkUplink(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if migrates {
+		addrs, gateway = nil, false
+	}
 	return refuse(link, master, addrs, gateway)
 }
+
+const migrateHint = "-o ovs.bridge.add_ports_force=migrate moves it to the bridge"
 
 // refuse says why the interface cannot be an uplink, nil when it can.
 func refuse(link netlink.Link, master string, addrs []netip.Prefix, defaultRoute bool) error {
@@ -67,11 +74,11 @@ func refuse(link netlink.Link, master string, addrs []netip.Prefix, defaultRoute
 	case master != "":
 		return fmt.Errorf("it is a port of %s already; take it out first (ip link set %s nomaster)", master, is.Name)
 	case defaultRoute:
-		return errors.New("it carries the host's default route; the host would be cut off")
+		return errors.New("it carries the host's default route; the host would be cut off (" + migrateHint + ")")
 	}
 	for _, p := range addrs {
 		if !p.Addr().IsLinkLocalUnicast() {
-			return fmt.Errorf("it carries the host's address %s, which would stop working; remove that first (ip address del %s dev %s)", p, p, is.Name)
+			return fmt.Errorf("it carries the host's address %s, which would stop working; remove that first (ip address del %s dev %s; %s)", p, p, is.Name, migrateHint)
 		}
 	}
 	return nil
@@ -152,6 +159,11 @@ func (l *Links) ReleaseNetwork(ctx context.Context, n spec.Network) error {
 	for _, u := range n.Uplinks {
 		if err := l.release(ctx, u.Name); err != nil {
 			problems = append(problems, fmt.Sprintf("cannot release port %q: %v", u.Name, err))
+		}
+	}
+	if n.MigrateUplinks {
+		if err := l.settle(ctx, n.ID); err != nil {
+			problems = append(problems, err.Error())
 		}
 	}
 	if len(problems) == 0 {

@@ -55,7 +55,7 @@ func TestCheckUplinks(t *testing.T) {
 	if byName(t, "free").Attrs().Flags&net.FlagUp == 0 {
 		t.Error("not up")
 	}
-	must(t, checkUplink(ctx, "free")) // now has an IPv6 link-local address
+	must(t, checkUplink(ctx, "free", false)) // now has an IPv6 link-local address
 }
 
 // An uplink is the switch's alone for as long as it is one.

@@ -34,7 +34,7 @@ func TestBridgeIsBornComplete(t *testing.T) {
 		if got := d.vsctl("get-controller", n.Bridge); i == 0 && got != "" {
 			t.Errorf("born with controllers: %s", got)
 		}
-		if err := s.EnsureControllers(ctx, n, false, true, true); err != nil {
+		if err := s.EnsureControllers(ctx, n, false, true); err != nil {
 			t.Fatal(err)
 		}
 		if after := d.vsctl("get", "Open_vSwitch", ".", "next_cfg"); i > 0 && after != before {
@@ -97,7 +97,7 @@ func TestDriftIsRepaired(t *testing.T) {
 	if err := s.EnsureBridge(ctx, n, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.EnsureControllers(ctx, n, false, true, true); err != nil {
+	if err := s.EnsureControllers(ctx, n, false, true); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.vsctl("get-controller", n.Bridge); !strings.Contains(got, "6653") {
@@ -114,7 +114,7 @@ func TestDriftIsRepaired(t *testing.T) {
 func TestControllersAnew(t *testing.T) {
 	d := startOVS(t)
 	s, ctx, n := d.connect(), within(t, 20*time.Second), network(1)
-	if err := s.EnsureControllers(ctx, n, false, true, true); err == nil {
+	if err := s.EnsureControllers(ctx, n, false, true); err == nil {
 		t.Error("controllers of a bridge that is missing")
 	}
 	if err := s.EnsureBridge(ctx, n, true); err != nil {
@@ -148,7 +148,7 @@ func TestSettle(t *testing.T) {
 	}
 	s.settleWithin = time.Hour
 	settled := make(chan error, 1)
-	go func() { settled <- s.EnsureControllers(ctx, n, false, true, true) }()
+	go func() { settled <- s.EnsureControllers(ctx, n, false, true) }()
 	d.await("the controllers", func() bool { return d.vsctl("get-controller", n.Bridge) != "" })
 	select {
 	case err := <-settled:
@@ -181,7 +181,7 @@ func TestControllersLeaveFlowsAlone(t *testing.T) {
 			}
 			d.command("ovs-ofctl", "add-flow", "unix:"+d.path(n.Bridge+".mgmt"), "actions=drop") // they deleted it
 		}
-		if err := s.EnsureControllers(ctx, n, step == "anew"); err != nil {
+		if err := s.EnsureControllers(ctx, n, step == "anew", true); err != nil {
 			t.Fatal(err)
 		}
 		if got := d.vsctl("--bare", "--columns=type", "list", "Controller"); strings.Join(strings.Fields(got), " ") != "service service" {

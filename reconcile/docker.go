@@ -152,6 +152,9 @@ func (e *Engine) adopt(ctx context.Context, id spec.NetworkID, d DockerNetwork, 
 	}
 	n, err := spec.ParseNetwork(d.Request)
 	if err == nil {
+		n, err = e.standIn(ctx, n)
+	}
+	if err == nil {
 		err = e.addNetwork(ctx, n, func() error { e.adoptEndpoints(ctx, n, missing); return nil })
 	}
 	e.report(SubjectNetwork(id), err)

@@ -71,7 +71,10 @@ type Veths interface {
 type Gateways interface {
 	CheckNetwork(context.Context, spec.Network) error // the bridge's name is free, its uplinks may be used
 	EnsureGateway(context.Context, spec.Network) (raised bool, err error)
-	ReleaseNetwork(context.Context, spec.Network) error // gives uplinks back as they were
+	ReleaseNetwork(context.Context, spec.Network) error            // gives uplinks back as they were
+	UplinkMAC(context.Context, spec.Network) (spec.MAC, error)     // that a bridge which stands in for an uplink must have
+	ReturnUplinks(context.Context, spec.Network) error             // moves the host's addresses back, before the bridge goes
+	SweepUplinks(context.Context, func(spec.NetworkID) bool) error // does for networks that are not known
 }
 
 // Links is both.

@@ -235,6 +235,34 @@ func TestFailedRemovalIsSwept(t *testing.T) {
 	}
 }
 
+// The host's addresses are off a bridge before it goes, which stays when they
+// cannot be moved.
+func TestBridgeInPlaceOfAnInterface(t *testing.T) {
+	h := newHost()
+	e, ctx := run(t, h, "boot"), within(t)
+	n := natNetwork(1)
+	n.MigrateUplinks, n.Uplinks = true, []spec.Uplink{{Name: "eth7", OFPort: 1}}
+	for range 2 { // Docker's repetition has no MAC either
+		if err := e.CreateNetwork(ctx, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stored := h.bridges[n.ID]; stored.LocalMAC != "02:00:5e:00:53:07" {
+		t.Errorf("stored %+v", stored)
+	}
+	h.log, h.failAt = nil, 1
+	if err := e.DeleteNetwork(ctx, n.ID); err == nil || len(h.bridges) != 1 {
+		t.Errorf("%v; after %q", err, h.log)
+	}
+	h.log = nil
+	if err := e.do(ctx, func(ctx context.Context) error { e.pass(ctx); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(h.log, ", "); len(h.bridges) != 0 || !strings.Contains(got, "return "+n.Bridge+", delete bridge of "+n.ID.Short()+", release "+n.Bridge) {
+		t.Errorf("left %v after %s", h.bridges, got)
+	}
+}
+
 func TestTakenPortIsPinned(t *testing.T) {
 	h := newHost()
 	h.taken[1] = true

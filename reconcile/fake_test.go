@@ -201,6 +201,19 @@ func (h *host) ReleaseNetwork(ctx context.Context, n spec.Network) error {
 	return h.step(ctx, "release %s", n.Bridge)
 }
 
+func (h *host) UplinkMAC(context.Context, spec.Network) (spec.MAC, error) {
+	return "02:00:5e:00:53:07", nil
+}
+
+func (h *host) ReturnUplinks(ctx context.Context, n spec.Network) error {
+	if !n.MigrateUplinks {
+		return nil
+	}
+	return h.step(ctx, "return %s", n.Bridge)
+}
+
+func (h *host) SweepUplinks(context.Context, func(spec.NetworkID) bool) error { return nil }
+
 func (h *host) CheckNetwork(_ context.Context, n spec.Network) error {
 	for _, u := range n.Uplinks {
 		if why := h.uplinks[u.Name]; why != "" {

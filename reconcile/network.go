@@ -17,10 +17,17 @@ func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) error {
 	return e.do(ctx, func(ctx context.Context) error {
 		if old, ok := e.network(n.ID); ok {
 			n.Name = old.Name // Docker tells it afterwards
+			if n.MigrateUplinks && n.LocalMAC == "" {
+				n.LocalMAC = old.LocalMAC
+			}
 			if !reflect.DeepEqual(old, n) {
 				return fmt.Errorf("cannot create network %q: it exists with other options", n.ID.Short())
 			}
 			return e.applyNetwork(ctx, n, func() error { return nil })
+		}
+		n, err := e.standIn(ctx, n)
+		if err != nil {
+			return err
 		}
 		if err := e.State().Admit(n, e.networkName); err != nil {
 			return err
@@ -31,7 +38,7 @@ func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) error {
 		if err := e.links.CheckNetwork(ctx, n); err != nil {
 			return err
 		}
-		err := e.addNetwork(ctx, n, func() error {
+		err = e.addNetwork(ctx, n, func() error {
 			if !n.Routed() {
 				return nil
 			}
@@ -44,6 +51,17 @@ func (e *Engine) CreateNetwork(ctx context.Context, n spec.Network) error {
 		e.log.Info("network created", "network", n.ID.Short(), "bridge", n.Bridge, "mode", n.Mode, "dpid", n.DPID)
 		return nil
 	})
+}
+
+// standIn gives a bridge that is to stand in for an interface of the host's the
+// interface's MAC.
+func (e *Engine) standIn(ctx context.Context, n spec.Network) (spec.Network, error) {
+	if !n.MigrateUplinks || n.LocalMAC != "" {
+		return n, nil
+	}
+	mac, err := e.links.UplinkMAC(ctx, n)
+	n.LocalMAC = mac
+	return n, err
 }
 
 // addNetwork checks a new network against the others, applies it, and takes all
@@ -111,14 +129,21 @@ func (e *Engine) dropNetwork(ctx context.Context, id spec.NetworkID) error {
 			e.log.Warn("cannot remove a leftover endpoint; the next pass will", "network", id.Short(), "endpoint", ep.ID.Short(), "err", err)
 		}
 	}
-	n, known := e.network(id)
+	n, _ := e.network(id)
 	e.change(func(s spec.State) { delete(s.Networks, id) })
 	e.solved(SubjectNetwork(id))
 	delete(e.introduced, id)
 	e.want()
-	errs := []error{e.sw.DeleteBridge(ctx, id)}
-	if known {
-		errs = append(errs, e.links.ReleaseNetwork(ctx, n))
+	n.ID = id
+	return errors.Join(e.removeBridge(ctx, n), e.applyFirewall(ctx))
+}
+
+// removeBridge removes a network's bridge and gives the host's interfaces back.
+// Addresses of the host's go with the bridge: when they cannot be moved off it, it
+// stays, and the next pass tries again.
+func (e *Engine) removeBridge(ctx context.Context, n spec.Network) error {
+	if err := e.links.ReturnUplinks(ctx, n); err != nil {
+		return err
 	}
-	return errors.Join(append(errs, e.applyFirewall(ctx))...)
+	return errors.Join(e.sw.DeleteBridge(ctx, n.ID), e.links.ReleaseNetwork(ctx, n))
 }

@@ -169,11 +169,15 @@ func (e *Engine) sweep(ctx context.Context, found []link.Found) error {
 			errs = append(errs, e.links.DeleteVeth(ctx, f.Alias.Endpoint))
 		}
 	}
-	for id := range stored.Networks {
+	for id, n := range stored.Networks {
 		if _, ok := state.Networks[id]; !ok {
 			e.log.Info("sweeping a leftover bridge", "network", id.Short())
-			errs = append(errs, e.sw.DeleteBridge(ctx, id))
+			errs = append(errs, e.removeBridge(ctx, n))
 		}
 	}
-	return errors.Join(append(errs, e.sw.SweepQoS(ctx))...)
+	errs = append(errs, e.sw.SweepQoS(ctx), e.links.SweepUplinks(ctx, func(id spec.NetworkID) bool {
+		_, wanted := state.Networks[id]
+		return wanted
+	}))
+	return errors.Join(errs...)
 }

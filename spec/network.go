@@ -94,6 +94,9 @@ func (n Network) check() error {
 			return fmt.Errorf("option %s: %s is the bridge itself", u.option(), u.Name)
 		}
 	}
+	if n.MigrateUplinks && len(n.Uplinks) == 0 {
+		return fmt.Errorf("option ovs.bridge.add_ports_force: there is nothing to migrate without ovs.bridge.add_ports")
+	}
 	if !n.Routed() {
 		return nil
 	}

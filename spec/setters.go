@@ -27,6 +27,14 @@ func setName(n *Network, v string) error {
 	return CheckLinkName(v)
 }
 
+func setForce(n *Network, v string) error {
+	if v != "migrate" {
+		return fmt.Errorf("%q is not migrate", v)
+	}
+	n.MigrateUplinks = true
+	return nil
+}
+
 func setMTU(n *Network, v string) (err error) {
 	n.MTU, err = between(v, 68, 65535)
 	return

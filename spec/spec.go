@@ -71,6 +71,10 @@ type Network struct {
 	VLANOutACL  Expr      `json:"vlan_out_acl,omitempty"` // of what leaves the VLAN
 	Preallocate *int      `json:"preallocate,omitempty"`  // OF ports that Faucet knows in advance; nil: the default
 	MACPrefix   MACPrefix `json:"mac_prefix,omitempty"`   // of the endpoints' MACs
+
+	// MigrateUplinks lets one of the uplinks carry addresses and routes of the
+	// host's: they move to the bridge's own link for as long as the network exists.
+	MigrateUplinks bool `json:"migrate_uplinks,omitempty"`
 }
 
 // Subnet is one IPAM pool of a network with the gateway that Docker allotted.

@@ -28,6 +28,7 @@ func storedExample() stored {
 				Subnets:  []spec.Subnet{subnet("172.12.0.0/24", "172.12.0.1/24"), {Pool: netip.MustParsePrefix("fd00::/64")}},
 				Internal: true, Name: "mynet",
 				DefaultACL: "guests/mynet:office,log", NATACL: "nat", VLANOutACL: "out", Preallocate: count(0), MACPrefix: "0e:99",
+				MigrateUplinks: true,
 			},
 			{ID: netID, Bridge: "dsb0123456789ab", Mode: spec.Flat, DPID: 0xd5000123456789ab},
 		},
@@ -79,7 +80,7 @@ func TestStoredBeforeFaucet(t *testing.T) {
 	}
 	want := storedExample()
 	n, e := &want.Networks[0], &want.Endpoints[0]
-	n.Name, n.DefaultACL, n.NATACL, n.VLANOutACL, n.Preallocate, n.MACPrefix = "", "", "", "", nil, ""
+	n.Name, n.DefaultACL, n.NATACL, n.VLANOutACL, n.Preallocate, n.MACPrefix, n.MigrateUplinks = "", "", "", "", nil, "", false
 	n.Uplinks[0] = spec.Uplink{Name: "eth1", OFPort: 7}
 	e.ACL, e.VLAN, e.Trunks, e.RateIn, e.RateOut, e.MACPrefix, e.Labelled, e.Held = "", 0, nil, 0, 0, "", false, false
 	var got stored
