@@ -24,11 +24,8 @@ import (
 
 	"dovesnap/config"
 	"dovesnap/dockerd"
-<<<<<<< HEAD
 	"dovesnap/faucet"
 	"dovesnap/link"
-=======
->>>>>>> uplink
 	"dovesnap/nat"
 	"dovesnap/ovs"
 	"dovesnap/plugin"
@@ -51,10 +48,13 @@ type parts struct {
 	since   time.Time
 	sup     *supervisor.Supervisor
 	sw      *ovs.Switch
+	links   *link.Links
 	engine  *reconcile.Engine
 	courier *faucet.Courier // nil: Faucet's configuration is the operator's
 	watcher *dockerd.Watcher
 	notify  *service.Notifier
+
+	addressed chan struct{} // an uplink got addresses, which belong on its bridge
 }
 
 // Run runs the service until ctx ends.
@@ -91,6 +91,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		}
 	})
 	group.Go(func() error { return p.engine.Run(rest) })
+	group.Go(func() error { p.links.Watch(rest, p.addressed); return nil })
 	if p.courier != nil {
 		group.Go(func() error { return p.courier.Run(rest) })
 	}
@@ -135,15 +136,14 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		return nil, err
 	}
 	p.sw = ovs.New(p.sup.Endpoint(), log)
-<<<<<<< HEAD
+	p.links, p.addressed = newLinks(cfg, log), make(chan struct{}, 1)
 	engine := reconcile.Config{
-		BootID:       strings.TrimSpace(string(boot)),
-		Interval:     cfg.Reconcile.Interval,
-		Grace:        cfg.Sweep.Grace,
-		Datapath:     p.datapath,
-		Resync:       either(ctx, p.sw.Resync(), p.sup.Changed()),
-		Labels:       cfg.Faucet.Labels,
-		PortsChanged: p.sw.PortsChanged(),
+		BootID:   strings.TrimSpace(string(boot)),
+		Interval: cfg.Reconcile.Interval,
+		Grace:    cfg.Sweep.Grace,
+		Datapath: p.datapath,
+		Resync:   either(ctx, either(ctx, p.sw.Resync(), p.sup.Changed()), p.addressed),
+		Labels:   cfg.Faucet.Labels, PortsChanged: p.sw.PortsChanged(),
 	}
 	if p.courier, err = newCourier(cfg, log); err != nil {
 		return nil, err
@@ -151,18 +151,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 	if p.courier != nil {
 		engine.Faucet = p.courier
 	}
-	p.engine = reconcile.New(p.sw, link.New(log), firewall, engine, log)
-=======
-	links, addressed := newLinks(cfg, log), make(chan struct{}, 1)
-	go links.Watch(ctx, addressed) // of an uplink: those of the host's belong on its bridge
-	p.engine = reconcile.New(p.sw, links, firewall, reconcile.Config{
-		BootID:   strings.TrimSpace(string(boot)),
-		Interval: cfg.Reconcile.Interval,
-		Grace:    cfg.Sweep.Grace,
-		Datapath: p.datapath,
-		Resync:   either(ctx, either(ctx, p.sw.Resync(), p.sup.Changed()), addressed),
-	}, log)
->>>>>>> uplink
+	p.engine = reconcile.New(p.sw, p.links, firewall, engine, log)
 	p.watcher = dockerd.New(dockerd.Config{Host: cfg.Docker.Host, Drivers: cfg.Plugin.Names,
 		Interval: min(time.Minute, max(cfg.Sweep.Grace/2, time.Second)), Controllers: cfg.Controllers, Managed: p.courier != nil}, p.engine, log)
 	return p, nil

@@ -142,7 +142,7 @@ func (o Others) networkProblem(n spec.Network, c Config) error {
 	}
 	check("default_acl", n.DefaultACL)
 	check("vlan_out_acl", n.VLANOutACL)
-	if n.Routed() {
+	if n.Routed() || n.MigrateUplinks {
 		check("nat_acl", n.NATACL)
 	}
 	for _, u := range n.Uplinks {

@@ -56,7 +56,7 @@ func (w Wanted) renderDP(n spec.Network, kept Ports, o Others) DP {
 	for _, f := range w.Foreign[n.ID] {
 		dp.Interfaces[f.OFPort] = Interface{Description: physical + f.Name, VLAN: VID(n.VLAN), ACLs: o.acls(nil)}
 	}
-	if n.Routed() {
+	if n.Routed() || n.MigrateUplinks { // the host itself is on it
 		reconf := false // OVS doesn't always tell of this port's state
 		dp.Interfaces[LocalPort] = Interface{Description: "gateway", VLAN: VID(n.VLAN), ACLs: o.acls(n.NATACL.For(n.Name)), Reconf: &reconf}
 	}

@@ -39,7 +39,7 @@ func (n Network) checkFaucet(r Request) (errs []error) {
 			refuse(addPorts, fmt.Sprintf("VLAN of %s: %s", u.Name, offReason))
 		}
 	}
-	if !n.Routed() && n.NATACL != "" {
+	if !n.Routed() && !n.MigrateUplinks && n.NATACL != "" {
 		refuse("ovs.bridge.nat_acl", "mode flat has no gateway port")
 	}
 	return errs
