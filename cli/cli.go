@@ -33,6 +33,8 @@ type Actions struct {
 	OVSRestart, OVSSave func(context.Context, config.Config, *slog.Logger) error
 	OVSRun, OVSReady    OVSAction
 
+	LinkMAC func(ctx context.Context, endpoint, mac string, log *slog.Logger) error
+
 	// FaucetInit returns what it changed in the operator's file, as text.
 	FaucetInit func(config.Config) (string, error)
 }
@@ -98,7 +100,7 @@ containers share one network, and one controller, with VMs and machines.
 	root.SetFlagErrorFunc(flagError)
 	cobra.AddTemplateFunc("wrapped", func(fs *pflag.FlagSet) string { return fs.FlagUsagesWrapped(100) })
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".LocalFlags.FlagUsages", "wrapped .LocalFlags"))
-	root.AddCommand(runCommand(actions), ovsCommand(actions), faucetCommand(actions), serviceCommand(), statusCommand(), downCommand(actions.Down), cleanupCommand(actions.Cleanup),
+	root.AddCommand(runCommand(actions), ovsCommand(actions), faucetCommand(actions), linkCommand(actions), serviceCommand(), statusCommand(), downCommand(actions.Down), cleanupCommand(actions.Cleanup),
 		checkConfigCommand(), optionsCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		c.ValidArgsFunction = cobra.NoFileCompletions

@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		actions := cli.Actions{Run: run, Down: say("down"), Cleanup: say("cleanup"),
 			Refuse:     func(_ context.Context, cause error) { fmt.Println("refusing:", cause) },
 			OVSRestart: say("restart"), OVSSave: say("save"), OVSRun: sayOf("run"), OVSReady: sayOf("ready"),
+			LinkMAC: func(_ context.Context, endpoint, mac string, log *slog.Logger) error {
+				log.Info("mac", "endpoint", endpoint[:4], "mac", mac)
+				return nil
+			},
 			FaucetInit: func(c config.Config) (string, error) { return "added to " + c.Faucet.Config, nil }}
 		os.Exit(cli.Execute(actions, os.Args[1:], os.Stdout, os.Stderr))
 	}})

@@ -151,7 +151,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 	if p.courier != nil {
 		engine.Faucet = p.courier
 	}
-	p.engine = reconcile.New(p.sw, p.links, firewall, engine, log)
+	p.engine = reconcile.New(p.sw, engineLinks(p.links), firewall, engine, log)
 	p.watcher = dockerd.New(dockerd.Config{Host: cfg.Docker.Host, Drivers: cfg.Plugin.Names,
 		Interval: min(time.Minute, max(cfg.Sweep.Grace/2, time.Second)), Controllers: cfg.Controllers, Managed: p.courier != nil}, p.engine, log)
 	return p, nil

@@ -94,8 +94,8 @@ func isPeer(link, peer netlink.Link) bool {
 	return peer.Type() == "veth" && peer.Attrs().Index == link.Attrs().ParentIndex && peer.Attrs().ParentIndex == link.Attrs().Index
 }
 
-// errNoAdmin says what to change when the namespace may not be entered.
-var errNoAdmin = errors.New("it is inside its container, where only a process with CAP_SYS_ADMIN can change it")
+// ErrNoAdmin says what to change when the namespace may not be entered.
+var ErrNoAdmin = errors.New("it is inside its container, where only a process with CAP_SYS_ADMIN can change it")
 
 // enter opens a handle in the namespace that the kernel calls id, here.
 func (h handle) enter(ctx context.Context, id int) (handle, error) {
@@ -106,7 +106,7 @@ func (h handle) enter(ctx context.Context, id int) (handle, error) {
 	defer ns.Close()
 	inside, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if errors.Is(err, unix.EPERM) {
-		return handle{}, errNoAdmin
+		return handle{}, ErrNoAdmin
 	}
 	if err != nil {
 		return handle{}, err

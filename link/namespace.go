@@ -40,7 +40,7 @@ func (h handle) namespace(id int) (netns.NsHandle, error) {
 		}
 	}
 	if refused {
-		return netns.None(), errNoAdmin
+		return netns.None(), ErrNoAdmin
 	}
 	return netns.None(), errors.New("nothing leads to the network namespace that it is in")
 }

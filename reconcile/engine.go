@@ -134,7 +134,7 @@ type Engine struct {
 	wrong        map[spec.EndpointID]slip // what is wrong with a container's labels
 	closing      map[spec.EndpointID]bool // held, and Faucet must forget the port first
 	again        *time.Timer              // for those
-	introduced   map[spec.NetworkID]int  // how often its bridge was told to try again
+	introduced   map[spec.NetworkID]int   // how often its bridge was told to try again
 	nudges       map[spec.EndpointID]int  // how often a port was told again
 	listen       *time.Timer              // when to look which have been heard
 

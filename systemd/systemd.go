@@ -20,4 +20,4 @@ var Units embed.FS
 const Main = "dovesnap.service"
 
 // Others are the rest.
-var Others = []string{"dovesnap.socket", "dovesnap-ovsdb.service", "dovesnap-vswitchd.service", "dovesnap-retry.timer"}
+var Others = []string{"dovesnap.socket", "dovesnap-ovsdb.service", "dovesnap-vswitchd.service", "dovesnap-retry.timer", "dovesnap-mac@.service"}
