@@ -186,6 +186,9 @@ func (o Others) vlanKey(vid int) (string, bool) {
 	return "", false
 }
 
+// state names what others have.
+func (o Others) state() string { return fmt.Sprint(o.DPs, o.ACLs, o.VLANs, o.ACLsOut) }
+
 // resolve returns the path of an included file as Faucet has it.
 func resolve(path, parent string) string {
 	if !filepath.IsAbs(path) {
