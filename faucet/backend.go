@@ -7,21 +7,29 @@ import "context"
 // backend is where a Config goes. But for fresh, the Courier's goroutine alone
 // calls it.
 type backend interface {
-	// fresh returns what the operator has at this moment, without a look at what
-	// was found before; from any goroutine.
-	fresh() (Others, error)
 	mode() string
-	// look returns what there is now. It's cheap when nothing has changed.
-	look(context.Context) (seen, error)
+	// look returns what there is now, cheaply when nothing has changed. An eager
+	// one waits for something of the operator's.
+	look(ctx context.Context, eager bool) (seen, error)
+	// fresh returns what the operator has at this moment; from any goroutine.
+	fresh() (Others, error)
 	// check asks whether Faucet would take a Config; nil when that is not known.
 	check(ctx context.Context, before, c Config) error
-	// deliver makes Faucet's configuration hold c and returns the name of that
-	// version. What it did when it fails is not known.
-	deliver(ctx context.Context, c Config) (version string, err error)
+	// deliver makes Faucet's configuration hold c, as far as it can. What it did
+	// when it returns an error without a version is not known.
+	deliver(ctx context.Context, c Config) (delivered, error)
 	// tell makes Faucet look at its configuration.
 	tell(context.Context) error
 	// loaded asks Faucet what it has.
 	loaded(context.Context) (loaded, error)
+	// hint is what to look into when Faucet does not load what it should.
+	hint() string
+}
+
+// delivered is what there is after a delivery.
+type delivered struct {
+	ours    string // as in seen
+	version string
 }
 
 // seen is what a backend finds.

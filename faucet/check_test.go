@@ -84,7 +84,7 @@ func TestRealCheck(t *testing.T) {
 		"acls.yaml":   "acls: {office: [{rule: {actions: {allow: 1}}}]}\n",
 	})
 	f := newFileBackend(FileConfig{Config: filepath.Join(dir, "faucet.yaml"), File: filepath.Join(dir, "dovesnap.yaml")})
-	s, err := f.look(t.Context())
+	s, err := f.look(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

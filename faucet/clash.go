@@ -44,10 +44,8 @@ func (o Others) refuseVLAN(n spec.Network, c Config) error {
 	if out == nil {
 		return nil
 	}
-	for _, key := range slices.Sorted(maps.Keys(o.VLANs)) {
-		if o.VLANs[key] == n.VLAN {
-			return fmt.Errorf("vlan_out_acl: %s has VLAN %d itself, as %q: write acls_out there", o.Where, n.VLAN, key)
-		}
+	if key, taken := o.vlanKey(n.VLAN); taken && !slices.Equal(o.ACLsOut[key], o.acls(out)) {
+		return fmt.Errorf("vlan_out_acl: %s has VLAN %d itself, as %q: write acls_out there", o.Where, n.VLAN, key)
 	}
 	if v, ok := c.VLANs[n.VLAN]; ok && !slices.Equal(v.ACLsOut, o.acls(out)) {
 		return fmt.Errorf("vlan_out_acl: another network on VLAN %d has a different one, and Faucet has one for a VLAN", n.VLAN)

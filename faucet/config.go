@@ -25,7 +25,8 @@ type Config struct {
 
 // VLAN is the ACLs of what leaves a VLAN.
 type VLAN struct {
-	ACLsOut []ACL `yaml:"acls_out"`
+	Description string `yaml:"description"`
+	ACLsOut     []ACL  `yaml:"acls_out"`
 }
 
 // DP is one network's datapath. A change of anything but its ports makes Faucet
@@ -37,18 +38,20 @@ type DP struct {
 	Egress      bool                      `yaml:"egress_pipeline,omitempty"`
 	Interfaces  map[spec.OFPort]Interface `yaml:"interfaces,omitempty"`
 	Ranges      map[string]Interface      `yaml:"interface_ranges,omitempty"` // at most one of ours: "1-64"
+	Rest        map[string]any            `yaml:",inline"`                    // what is not ours, when read
 }
 
 // Interface is one port. What an explicit interface lacks it inherits from the
 // range that it's in; so every one has its VLAN and its ACLs, and a coprocessor
 // has "null" and "[]".
 type Interface struct {
-	Description string       `yaml:"description,omitempty"`
-	VLAN        VID          `yaml:"native_vlan"`
-	Trunks      []int        `yaml:"tagged_vlans,omitempty"`
-	ACLs        []ACL        `yaml:"acls_in"`
-	Reconf      *bool        `yaml:"opstatus_reconf,omitempty"`
-	Coprocessor *Coprocessor `yaml:"coprocessor,omitempty"`
+	Description string         `yaml:"description,omitempty"`
+	VLAN        VID            `yaml:"native_vlan"`
+	Trunks      []int          `yaml:"tagged_vlans,omitempty"`
+	ACLs        []ACL          `yaml:"acls_in"`
+	Reconf      *bool          `yaml:"opstatus_reconf,omitempty"`
+	Coprocessor *Coprocessor   `yaml:"coprocessor,omitempty"`
+	Rest        map[string]any `yaml:",inline"` // what is not ours, when read
 }
 
 // Coprocessor is how packets go to and come from a coprocessor's port.
@@ -104,13 +107,15 @@ const fileHeader = fileMark + ` whenever a network or a container changes.
 `
 
 // String returns the text of the file: the same for the same Config.
-func (c Config) String() string {
+func (c Config) String() string { return fileHeader + block(c) }
+
+// block writes plain values in YAML's block style.
+func block(v any) string {
 	var b bytes.Buffer
-	b.WriteString(fileHeader)
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
-	if err := enc.Encode(c); err != nil {
-		panic(fmt.Sprintf("cannot write a Faucet configuration: %v", err)) // plain values only
+	if err := enc.Encode(v); err != nil {
+		panic(fmt.Sprintf("cannot write a Faucet configuration: %v", err))
 	}
 	return b.String()
 }

@@ -41,7 +41,7 @@ func (l *confirmation) await() {
 	now := time.Now()
 	l.waiting, l.confirmed, l.sentAt, l.versions = true, false, now, nil
 	l.pollAt, l.pollDelay = now.Add(firstPoll), firstPoll
-	l.tellAt, l.tellDelay, l.untold = now, firstTell, nil
+	l.tellAt, l.tellDelay, l.untold = now, 0, nil
 }
 
 func (c *Courier) tell(ctx context.Context) {
@@ -49,12 +49,12 @@ func (c *Courier) tell(ctx context.Context) {
 	if !l.waiting || time.Now().Before(l.tellAt) {
 		return
 	}
-	if l.untold = c.b.tell(ctx); l.untold != nil && time.Since(l.sentAt) < patience {
-		l.tellAt = time.Now().Add(firstTry) // it may be on its way up
-		return
+	again := firstTell
+	if l.untold = c.b.tell(ctx); l.untold != nil {
+		again = firstTry // it may be on its way up
 	}
+	l.tellDelay = min(max(2*l.tellDelay, again), lastTry)
 	l.tellAt = time.Now().Add(l.tellDelay)
-	l.tellDelay = min(2*l.tellDelay, lastTry)
 }
 
 // confirm asks Faucet what it has loaded.
@@ -132,7 +132,7 @@ func (c *Courier) trouble(s seen) error {
 	case late && l.unreached != nil:
 		return l.unreached
 	case late:
-		return errors.New("Faucet has not loaded the new configuration: does it watch its files (FAUCET_CONFIG_STAT_RELOAD=1), or is it told in the right way (faucet.reload)?")
+		return errors.New("Faucet has not loaded the new configuration: " + c.b.hint())
 	}
 	return nil
 }

@@ -82,8 +82,8 @@ func (c *Courier) Settled(n spec.Network, e spec.Endpoint) bool {
 		return !c.force.unknown && c.unknownToFaucet(at)
 	}
 	vlans := c.config.VLANs
-	if out := n.VLANOutACL.For(n.Name); out != nil {
-		vlans = withVLAN(vlans, n.VLAN, VLAN{ACLsOut: c.others.acls(out)})
+	if v, ours := c.others.vlan(n, c.owner); ours {
+		vlans = withVLAN(vlans, n.VLAN, v)
 	}
 	want := endpoint(n, e, c.others).policy(vlans)
 	for _, p := range c.underway[at] {

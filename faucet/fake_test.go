@@ -167,7 +167,7 @@ func (m *memBackend) failing(what string) error {
 	return nil
 }
 
-func (m *memBackend) look(context.Context) (seen, error) {
+func (m *memBackend) look(context.Context, bool) (seen, error) {
 	return seen{others: m.others, ours: m.ours, version: version(m.ours), state: fmt.Sprint(m.rev)}, m.failing("look")
 }
 
@@ -178,19 +178,37 @@ func (m *memBackend) check(context.Context, Config, Config) error {
 	return nil
 }
 
-func (m *memBackend) deliver(_ context.Context, c Config) (string, error) {
+func (m *memBackend) hint() string { return "it is a fake" }
+
+func (m *memBackend) deliver(_ context.Context, c Config) (delivered, error) {
 	if err := m.failing("deliver"); err != nil {
-		return "", err
+		return delivered{}, err
 	}
+	before := m.ours
 	m.ours = c.String()
+	if m.fail["deliver all"] { // one datapath stays as it was
+		old, _ := Parse(before)
+		for name := range c.DPs {
+			delete(c.DPs, name)
+			if dp, ok := old.DPs[name]; ok {
+				c.DPs[name] = dp
+			}
+			break
+		}
+		m.ours = c.String()
+	}
 	m.writes++
 	if m.during != nil {
 		m.during()
 	}
 	if m.fail["deliver late"] {
-		return "", errFake
+		return delivered{}, errFake
 	}
-	return version(m.ours), nil
+	var err error
+	if m.fail["deliver all"] {
+		err = errFake
+	}
+	return delivered{ours: m.ours, version: version(m.ours)}, err
 }
 
 func (m *memBackend) loaded(context.Context) (loaded, error) {

@@ -44,7 +44,11 @@ func newFileBackend(cfg FileConfig) *fileBackend {
 
 func (f *fileBackend) mode() string { return "file" }
 
-func (f *fileBackend) look(context.Context) (seen, error) {
+func (f *fileBackend) hint() string {
+	return "does it watch its files (FAUCET_CONFIG_STAT_RELOAD=1), or is it told in the right way (faucet.reload)?"
+}
+
+func (f *fileBackend) look(context.Context, bool) (seen, error) {
 	if now := stampOf(f.cfg.File); now != f.stamp || now.missing {
 		text, err := os.ReadFile(f.cfg.File)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -78,13 +82,13 @@ func (o Others) clashes() error {
 	return nil
 }
 
-func (f *fileBackend) deliver(_ context.Context, c Config) (string, error) {
+func (f *fileBackend) deliver(_ context.Context, c Config) (delivered, error) {
 	text := c.String()
 	if err := replace(f.cfg.File, []byte(text), 0o644, nil); err != nil {
-		return "", err
+		return delivered{}, err
 	}
 	f.stamp, f.ours = stampOf(f.cfg.File), text
-	return version(text), nil
+	return delivered{ours: text, version: version(text)}, nil
 }
 
 // version names a text as Faucet does.

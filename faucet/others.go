@@ -23,13 +23,15 @@ type Others struct {
 	DPs   map[string]spec.DPID // by name
 	ACLs  map[string]bool      // whether the name is a number
 	VLANs map[string]int       // their numbers by key
+	// ACLsOut is what leaves their VLANs meets, by key.
+	ACLsOut map[string][]ACL
 	// Chain is the files that lead from the operator's file to ours, his first;
 	// none when it doesn't include ours.
 	Chain []string
 }
 
 func newOthers(where string) Others {
-	return Others{Where: where, DPs: map[string]spec.DPID{}, ACLs: map[string]bool{}, VLANs: map[string]int{}}
+	return Others{Where: where, DPs: map[string]spec.DPID{}, ACLs: map[string]bool{}, VLANs: map[string]int{}, ACLsOut: map[string][]ACL{}}
 }
 
 // Reader reads the operator's files when one has changed.
@@ -72,13 +74,17 @@ func (r *reader) unchanged() bool {
 // operators is what of his file concerns us.
 type operators struct {
 	DPs map[string]struct {
-		ID   yaml.Node            `yaml:"dp_id"`
-		Rest map[string]yaml.Node `yaml:",inline"`
+		ID          yaml.Node            `yaml:"dp_id"`
+		Description yaml.Node            `yaml:"description"`
+		Rest        map[string]yaml.Node `yaml:",inline"`
 	} `yaml:"dps"`
 	ACLs  map[any]yaml.Node `yaml:"acls"`
 	VLANs map[string]struct {
-		VID  int                  `yaml:"vid"`
-		Rest map[string]yaml.Node `yaml:",inline"`
+		VID         int                  `yaml:"vid"`
+		Description yaml.Node            `yaml:"description"`
+		ACLOut      *ACL                 `yaml:"acl_out"`
+		ACLsOut     []ACL                `yaml:"acls_out"`
+		Rest        map[string]yaml.Node `yaml:",inline"`
 	} `yaml:"vlans"`
 	Include  []string             `yaml:"include"`
 	Optional []string             `yaml:"include-optional"`
@@ -154,6 +160,9 @@ func (o *Others) take(f operators) {
 		if o.VLANs[key] = v.VID; v.VID == 0 {
 			o.VLANs[key], _ = strconv.Atoi(key)
 		}
+		if o.ACLsOut[key] = v.ACLsOut; v.ACLOut != nil {
+			o.ACLsOut[key] = []ACL{*v.ACLOut}
+		}
 	}
 }
 
@@ -161,10 +170,24 @@ func (o *Others) add(found Others) {
 	maps.Copy(o.DPs, found.DPs)
 	maps.Copy(o.ACLs, found.ACLs)
 	maps.Copy(o.VLANs, found.VLANs)
+	maps.Copy(o.ACLsOut, found.ACLsOut)
 	if found.Chain != nil {
 		o.Chain = found.Chain
 	}
 }
+
+// vlanKey returns under which key others define a VLAN.
+func (o Others) vlanKey(vid int) (string, bool) {
+	for _, key := range slices.Sorted(maps.Keys(o.VLANs)) {
+		if o.VLANs[key] == vid {
+			return key, true
+		}
+	}
+	return "", false
+}
+
+// state names what others have.
+func (o Others) state() string { return fmt.Sprint(o.DPs, o.ACLs, o.VLANs, o.ACLsOut) }
 
 // resolve returns the path of an included file as Faucet has it.
 func resolve(path, parent string) string {

@@ -4,6 +4,7 @@ package faucet
 
 import (
 	"fmt"
+	"strings"
 
 	"dovesnap/spec"
 )
@@ -30,8 +31,8 @@ func Render(w Wanted, m Memory, o Others) Config {
 			continue // Faucet refuses a datapath without ports
 		}
 		c.DPs[n.Name] = dp
-		if out := n.VLANOutACL.For(n.Name); out != nil {
-			c.VLANs[n.VLAN] = VLAN{ACLsOut: o.acls(out)}
+		if v, ours := o.vlan(n, w.Owner); ours {
+			c.VLANs[n.VLAN] = v
 		}
 	}
 	return c
@@ -72,13 +73,19 @@ func (w Wanted) renderDP(n spec.Network, kept Ports, o Others) DP {
 	return dp
 }
 
-// mark begins the description of a datapath of ours, before the bridge's name.
-func mark(owner string) string {
-	if owner != "" {
-		owner = " " + owner
-	}
-	return "dovesnap" + owner + ": bridge "
+// vlan returns what a network defines of its VLAN, and whether we must: not when
+// it says nothing, or others say the same.
+func (o Others) vlan(n spec.Network, owner string) (VLAN, bool) {
+	out := n.VLANOutACL.For(n.Name)
+	_, taken := o.vlanKey(n.VLAN)
+	return VLAN{Description: signature(owner), ACLsOut: o.acls(out)}, out != nil && !taken
 }
+
+// signature marks what is ours where others write beside us.
+func signature(owner string) string { return strings.TrimSpace("dovesnap " + owner) }
+
+// mark begins the description of a datapath of ours, before the bridge's name.
+func mark(owner string) string { return signature(owner) + ": bridge " }
 
 // physical begins the description of a port that comes and goes with its link.
 const physical = "Physical interface "

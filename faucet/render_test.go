@@ -26,6 +26,7 @@ const operatorFile = `acls:
   101: [{rule: {actions: {allow: 1}}}]
 vlans:
   printers: {vid: 300}
+  scanners: {vid: 310, acl_out: guest}
 dps:
   switch: {dp_id: 0x99, hardware: Open vSwitch, interfaces: {1: {native_vlan: printers}}}
 include-optional: [dovesnap.yaml]
@@ -138,7 +139,7 @@ var renderings = []struct {
 			return func(n *spec.Network) { n.VLANOutACL, n.VLAN = e, vlan }
 		}
 		return Wanted{State: state([]spec.Network{network("a", out("guest", 100)), network("b", out("office,guest", 200)), network("c", out("guest", 100)), network("d", out("", 100)),
-			network("e", out("office", 100)), network("f", out("office", 300))})}
+			network("e", out("office", 100)), network("f", out("office", 300)), network("01", out("guest", 310))})}
 	}},
 	{name: "unknown-acls", wanted: func() Wanted {
 		n := network("a", func(n *spec.Network) {

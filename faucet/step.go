@@ -44,7 +44,7 @@ type loop struct {
 // step does what is due, and returns how long there is nothing else to do.
 func (c *Courier) step(ctx context.Context) time.Duration {
 	l := &c.loop
-	s, err := c.b.look(ctx)
+	s, err := c.b.look(ctx, len(c.problems) > 0) // written by this goroutine alone
 	if l.found = err; err == nil {
 		switch {
 		case !l.seeded:
@@ -85,9 +85,10 @@ func (c *Courier) seed(s seen) {
 	}
 }
 
-// drifted takes note that somebody else wrote our part, which Faucet may have read.
+// drifted takes note of what somebody else wrote, or a call of ours that seemed to
+// have failed: Faucet may have read it.
 func (c *Courier) drifted(s seen) {
-	c.log.Warn("somebody else has changed dovesnap's part of Faucet's configuration")
+	c.log.Warn("dovesnap's part of Faucet's configuration is not what was written last")
 	found, err := Parse(s.ours)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,7 +115,6 @@ func (c *Courier) render(s seen) (Config, bool) {
 		l.rendered, l.state, l.text = c.wanted, s.state, c.config.String()
 		l.ports = c.config.policies()
 		l.problems = c.wanted.problems(c.others, c.config)
-		signal(c.changed)
 	}
 	c.underway = l.ports
 	if l.text != l.holds {
@@ -181,16 +181,21 @@ func (c *Courier) send(ctx context.Context, config Config) error {
 	if err := save(c.state, older); err != nil {
 		return err
 	}
-	version, err := c.b.deliver(ctx, config)
-	if err != nil {
+	got, err := c.b.deliver(ctx, config)
+	if got.version == "" {
 		return err
 	}
 	c.mu.Lock()
-	c.force.name(version)
+	if got.ours != l.text { // some of it was refused
+		actual, _ := Parse(got.ours) // by us a moment ago
+		c.force.give(actual.policies())
+		l.given = ""
+	}
+	c.force.name(got.version)
 	c.mu.Unlock()
-	l.holds, l.failure = l.text, nil
+	l.holds = got.ours
 	l.await()
-	return nil
+	return err
 }
 
 // next returns when there is something to do.
@@ -202,7 +207,7 @@ func (c *Courier) next() time.Time {
 			at = when
 		}
 	}
-	if len(c.problems) > 0 { // written by this goroutine alone
+	if len(c.problems) > 0 {
 		soonest(time.Now().Add(glance))
 	}
 	switch {

@@ -70,7 +70,7 @@ func (w *walk) run() {
 }
 
 func (w *walk) act() {
-	failures := []string{"look", "check", "deliver", "deliver late", "tell", "loaded"}
+	failures := []string{"look", "check", "deliver", "deliver late", "deliver all", "tell", "loaded"}
 	switch n := w.rnd.IntN(14); n {
 	case 0, 1, 2:
 		w.want()
