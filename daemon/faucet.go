@@ -3,26 +3,72 @@
 package daemon
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"dovesnap/config"
 	"dovesnap/faucet"
+	"dovesnap/faucet/rpc"
 	"dovesnap/status"
 )
 
 // newCourier returns who brings Faucet its configuration; nil when the operator
 // writes it.
 func newCourier(cfg config.Config, log *slog.Logger) (*faucet.Courier, error) {
-	switch cfg.Faucet.Mode {
+	state := filepath.Join(cfg.RunDir, "faucet")
+	switch c := cfg.Faucet; c.Mode {
 	case config.FaucetFile:
-		return faucet.NewFile(faucet.FileConfig{Config: cfg.Faucet.Config, File: cfg.Faucet.File, Metrics: cfg.Faucet.Metrics,
-			Reload: cfg.Faucet.Reload, State: filepath.Join(cfg.RunDir, "faucet")}, log), nil
+		return faucet.NewFile(faucet.FileConfig{Config: c.Config, File: c.File, Metrics: c.Metrics, Reload: c.Reload, State: state}, log), nil
 	case config.FaucetRPC:
-		return nil, fmt.Errorf("cannot use faucet.mode rpc: not available yet")
+		server, err := rpcServer(cfg)
+		if err != nil {
+			return nil, err
+		}
+		owner, err := hostID()
+		if err != nil {
+			return nil, err
+		}
+		return faucet.NewRPC(faucet.RPCConfig{Server: server, Metrics: c.Metrics, Owner: owner, State: state}, log)
 	}
 	return nil, nil
+}
+
+// rpcServer fills in what the configuration leaves to rpc.keydir.
+func rpcServer(cfg config.Config) (rpc.Config, error) {
+	c := cfg.Faucet.RPC
+	server := rpc.Config{Address: c.Address, ServerName: c.ServerName}
+	if server.ServerName == "" {
+		host, _, err := net.SplitHostPort(c.Address)
+		if err != nil {
+			return server, err
+		}
+		server.ServerName = host
+	}
+	ca, cert, key := rpc.KeyDir(c.KeyDir, c.Client, server.ServerName)
+	server.CA, server.Cert, server.Key = cmp.Or(c.CA, ca), cmp.Or(c.Cert, cert), cmp.Or(c.Key, key)
+	return server, nil
+}
+
+// hostID tells this host from others: machine-id(5) asks that the id itself be
+// kept to the machine.
+func hostID() (string, error) {
+	id, err := os.ReadFile("/etc/machine-id")
+	if text := strings.TrimSpace(string(id)); err == nil && text != "" {
+		sum := sha256.Sum256([]byte("dovesnap " + text))
+		return hex.EncodeToString(sum[:4]), nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("cannot tell this host from others: %w", err)
+	}
+	return strings.ReplaceAll(name, " ", "-"), nil
 }
 
 // FaucetInit has the operator's faucet.yaml include dovesnap's file, and says so.
