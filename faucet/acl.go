@@ -15,7 +15,11 @@ import (
 const (
 	allowACL = "dovesnap-allow" // of a port without an ACL: see the package comment
 	denyACL  = "dovesnap-deny"  // of a port whose ACL is not to be had
+	// denyOutACL is that of a VLAN: the same ACL on both would end Faucet.
+	denyOutACL = "dovesnap-deny-out"
 )
+
+var ownNames = []string{allowACL, denyACL, denyOutACL}
 
 type aclEntry struct {
 	Rule aclRule `yaml:"rule"`
@@ -29,17 +33,24 @@ func ownACLs() map[string][]aclEntry {
 	all := func(allow int) []aclEntry {
 		return []aclEntry{{Rule: aclRule{Actions: map[string]int{"allow": allow}}}}
 	}
-	return map[string][]aclEntry{allowACL: all(1), denyACL: all(0)}
+	return map[string][]aclEntry{allowACL: all(1), denyACL: all(0), denyOutACL: all(0)}
 }
 
-// acls returns the ACLs of these names, in force or not: none is allowACL, and a
-// list with an unknown one denyACL.
+// acls returns the ACLs of these names for a port: none is allowACL, and a list
+// with an unknown one denyACL.
 func (o Others) acls(names []string) []ACL {
 	if len(names) == 0 {
 		return []ACL{{Name: allowACL}}
 	}
+	return o.known(names, denyACL)
+}
+
+// aclsOut returns those for what leaves a VLAN.
+func (o Others) aclsOut(names []string) []ACL { return o.known(names, denyOutACL) }
+
+func (o Others) known(names []string, deny string) []ACL {
 	if o.missing(names) != nil {
-		return []ACL{{Name: denyACL}}
+		return []ACL{{Name: deny}}
 	}
 	var out []ACL
 	for _, name := range names {
@@ -52,7 +63,7 @@ func (o Others) acls(names []string) []ACL {
 func (o Others) missing(names []string) error {
 	var unknown []string
 	for _, name := range names {
-		if _, ok := o.ACLs[name]; !ok && name != allowACL && name != denyACL {
+		if _, ok := o.ACLs[name]; !ok && !slices.Contains(ownNames, name) {
 			unknown = append(unknown, fmt.Sprintf("%q", name))
 		}
 	}
@@ -63,11 +74,11 @@ func (o Others) missing(names []string) error {
 	if len(unknown) > 1 {
 		noun = "ACLs "
 	}
-	return fmt.Errorf("%s has no %s: it defines %s", o.Where, noun+strings.Join(unknown, ", "), o.known())
+	return fmt.Errorf("%s has no %s: it defines %s", o.Where, noun+strings.Join(unknown, ", "), o.defined())
 }
 
-// known names the ACLs that there are, to an extent.
-func (o Others) known() string {
+// defined names the ACLs that there are, to an extent.
+func (o Others) defined() string {
 	const most = 10
 	names := slices.Sorted(maps.Keys(o.ACLs))
 	switch {

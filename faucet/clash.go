@@ -44,10 +44,15 @@ func (o Others) refuseVLAN(n spec.Network, c Config) error {
 	if out == nil {
 		return nil
 	}
-	if key, taken := o.vlanKey(n.VLAN); taken && !slices.Equal(o.ACLsOut[key], o.acls(out)) {
+	if key, taken := o.vlanKey(n.VLAN); taken && !slices.Equal(o.ACLsOut[key], o.aclsOut(out)) {
 		return fmt.Errorf("vlan_out_acl: %s has VLAN %d itself, as %q: write acls_out there", o.Where, n.VLAN, key)
 	}
-	if v, ok := c.VLANs[n.VLAN]; ok && !slices.Equal(v.ACLsOut, o.acls(out)) {
+	for _, name := range out {
+		if o.OnPorts[name] {
+			return fmt.Errorf("vlan_out_acl: ACL %q is on a port in %s: %s", name, o.Where, onBoth)
+		}
+	}
+	if v, ok := c.VLANs[n.VLAN]; ok && !slices.Equal(v.ACLsOut, o.aclsOut(out)) {
 		return fmt.Errorf("vlan_out_acl: another network on VLAN %d has a different one, and Faucet has one for a VLAN", n.VLAN)
 	}
 	return nil
@@ -55,7 +60,7 @@ func (o Others) refuseVLAN(n spec.Network, c Config) error {
 
 // admit refuses at `docker network create` what is known then to be impossible,
 // beside the networks that there are. The network has no name yet.
-func (o Others) admit(n spec.Network, beside []spec.Network) error {
+func (o Others) admit(n spec.Network, beside spec.State) error {
 	if len(n.Controllers) == 0 {
 		return nil
 	}
@@ -64,7 +69,7 @@ func (o Others) admit(n spec.Network, beside []spec.Network) error {
 		errs = append(errs, fmt.Errorf("option ovs.bridge.dpid: %v", err))
 	}
 	check := func(option string, e spec.Expr) {
-		if err := o.missing(allNames(e)); err != nil {
+		if err := o.missing(allNames(e)); err != nil && !o.Partial {
 			errs = append(errs, fmt.Errorf("option %s: %v", option, err))
 		}
 	}
@@ -77,21 +82,18 @@ func (o Others) admit(n spec.Network, beside []spec.Network) error {
 	if err := o.refuseVLAN(n, Config{}); err != nil {
 		errs = append(errs, fmt.Errorf("option ovs.bridge.vlan: %v", err))
 	}
-	for _, b := range beside {
+	for _, b := range beside.SortedNetworks() {
 		one, other := n.VLANOutACL.For(""), b.VLANOutACL.For("")
 		if b.ID != n.ID && b.VLAN == n.VLAN && one != nil && other != nil && !slices.Equal(one, other) {
 			errs = append(errs, fmt.Errorf("option ovs.bridge.vlan_out_acl: network %q is on VLAN %d too and has another, %s, and Faucet has one for a VLAN", b.Name, n.VLAN, strings.Join(other, ",")))
 		}
 	}
-	return joined(errs)
+	return joined(append(errs, o.admitOnce(n, beside)))
 }
 
 // aclsOf returns the ACLs that a network names.
 func aclsOf(n spec.Network) []string {
-	all := []spec.Expr{n.DefaultACL, n.NATACL, n.VLANOutACL}
-	for _, u := range n.Uplinks {
-		all = append(all, u.ACL)
-	}
+	all := append(exprs(n), n.VLANOutACL)
 	var out []string
 	for _, e := range all {
 		out = append(out, allNames(e)...)
@@ -121,7 +123,10 @@ func (o Others) refused(n spec.Network, e spec.Endpoint, c Config) error {
 	if err := o.refuse(n, c); err != nil {
 		return err
 	}
-	return o.missing(append(slices.Clip(e.ACLs(n)), n.VLANOutACL.For(n.Name)...))
+	if err := o.missing(append(slices.Clip(e.ACLs(n)), n.VLANOutACL.For(n.Name)...)); err != nil {
+		return err
+	}
+	return c.both(n, e.ACLs(n), o)
 }
 
 // networkProblem tells what is wrong with a network's part of the configuration.
@@ -136,11 +141,20 @@ func (o Others) networkProblem(n spec.Network, c Config) error {
 	check := func(what string, e spec.Expr) {
 		if err := o.missing(e.For(n.Name)); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %v; what it is for drops everything", what, err))
+		} else if err := c.both(n, e.For(n.Name), o); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %v; what it is for drops everything", what, err))
 		}
 	}
+	if err := o.missing(n.VLANOutACL.For(n.Name)); err != nil {
+		errs = append(errs, fmt.Errorf("vlan_out_acl: %v; the VLAN drops everything", err))
+	}
 	check("default_acl", n.DefaultACL)
+<<<<<<< HEAD
 	check("vlan_out_acl", n.VLANOutACL)
 	if n.Routed() || n.MigrateUplinks {
+=======
+	if n.Routed() {
+>>>>>>> faucet
 		check("nat_acl", n.NATACL)
 	}
 	for _, u := range n.Uplinks {

@@ -85,7 +85,7 @@ func (c *Courier) Settled(n spec.Network, e spec.Endpoint) bool {
 	if v, ours := c.others.vlan(n, c.owner); ours {
 		vlans = withVLAN(vlans, n.VLAN, v)
 	}
-	want := endpoint(n, e, c.others).policy(vlans)
+	want := c.config.wants(n, e, c.others).policy(vlans)
 	for _, p := range c.underway[at] {
 		if p != want {
 			return false
@@ -138,9 +138,9 @@ func (c *Courier) Admit(n spec.Network) error {
 		return nil
 	}
 	c.mu.Lock()
-	var beside []spec.Network
+	var beside spec.State
 	if c.wanted != nil {
-		beside = c.wanted.State.SortedNetworks()
+		beside = c.wanted.State
 	}
 	c.mu.Unlock()
 	return others.admit(n, beside)

@@ -188,7 +188,7 @@ func TestOperatorMends(t *testing.T) {
 	e := container(n, 1, acl("lab"))
 	c.Want(state([]spec.Network{n}, e), nil)
 	await(t, "confirmation", c, confirmed(c))
-	want := `faucet.yaml has no ACL "lab": it defines 101, guest, office`
+	want := `faucet.yaml has no ACL "lab": it defines 101, desk, guest, lobby, office`
 	if err := c.Refused(n, e); err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("refused: %v", err)
 	}

@@ -74,7 +74,7 @@ func (f *fileBackend) fresh() (Others, error) {
 
 // clashes refuses what would take the place of an ACL of ours.
 func (o Others) clashes() error {
-	for _, name := range []string{allowACL, denyACL} {
+	for _, name := range ownNames {
 		if _, taken := o.ACLs[name]; taken {
 			return fmt.Errorf("cannot use ACL %q: %s has one of that name", name, o.Where)
 		}

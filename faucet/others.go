@@ -25,13 +25,19 @@ type Others struct {
 	VLANs map[string]int       // their numbers by key
 	// ACLsOut is what leaves their VLANs meets, by key.
 	ACLsOut map[string][]ACL
+	// OnVLANs is all ACLs of a VLAN, by number; OnPorts the names of those that
+	// are on ports: see once.go.
+	OnVLANs map[int][]ACL
+	OnPorts map[string]bool
+	// Partial says that there may be ACLs that are not in ACLs.
+	Partial bool
 	// Chain is the files that lead from the operator's file to ours, his first;
 	// none when it doesn't include ours.
 	Chain []string
 }
 
 func newOthers(where string) Others {
-	return Others{Where: where, DPs: map[string]spec.DPID{}, ACLs: map[string]bool{}, VLANs: map[string]int{}, ACLsOut: map[string][]ACL{}}
+	return Others{Where: where, DPs: map[string]spec.DPID{}, ACLs: map[string]bool{}, VLANs: map[string]int{}, ACLsOut: map[string][]ACL{}, OnVLANs: map[int][]ACL{}, OnPorts: map[string]bool{}}
 }
 
 // Reader reads the operator's files when one has changed.
@@ -74,21 +80,36 @@ func (r *reader) unchanged() bool {
 // operators is what of his file concerns us.
 type operators struct {
 	DPs map[string]struct {
-		ID          yaml.Node            `yaml:"dp_id"`
-		Description yaml.Node            `yaml:"description"`
-		Rest        map[string]yaml.Node `yaml:",inline"`
+		ID          yaml.Node      `yaml:"dp_id"`
+		Description yaml.Node      `yaml:"description"`
+		Interfaces  map[any]aclsIn `yaml:"interfaces"`
+		Ranges      map[any]aclsIn `yaml:"interface_ranges"`
+		aclsIn      `yaml:",inline"`
 	} `yaml:"dps"`
 	ACLs  map[any]yaml.Node `yaml:"acls"`
 	VLANs map[string]struct {
-		VID         int                  `yaml:"vid"`
-		Description yaml.Node            `yaml:"description"`
-		ACLOut      *ACL                 `yaml:"acl_out"`
-		ACLsOut     []ACL                `yaml:"acls_out"`
-		Rest        map[string]yaml.Node `yaml:",inline"`
+		VID         int       `yaml:"vid"`
+		Description yaml.Node `yaml:"description"`
+		ACLOut      *ACL      `yaml:"acl_out"`
+		ACLsOut     []ACL     `yaml:"acls_out"`
+		aclsIn      `yaml:",inline"`
 	} `yaml:"vlans"`
 	Include  []string             `yaml:"include"`
 	Optional []string             `yaml:"include-optional"`
 	Rest     map[string]yaml.Node `yaml:",inline"`
+}
+
+// aclsIn is the ACLs of a port, a VLAN or a datapath.
+type aclsIn struct {
+	ACL  *ACL  `yaml:"acl_in"`
+	ACLs []ACL `yaml:"acls_in"`
+}
+
+func (a aclsIn) all() []ACL {
+	if a.ACL != nil {
+		return append(slices.Clip(a.ACLs), *a.ACL)
+	}
+	return a.ACLs
 }
 
 // parse reads one file; Faucet refuses top-level keys that it doesn't know.
@@ -151,6 +172,12 @@ func (o *Others) take(f operators) {
 	for name, dp := range f.DPs {
 		id, _ := strconv.ParseUint(dp.ID.Value, 0, 64)
 		o.DPs[name] = spec.DPID(id)
+		ports := append(slices.Collect(maps.Values(dp.Interfaces)), slices.Collect(maps.Values(dp.Ranges))...)
+		for _, p := range append(ports, dp.aclsIn) {
+			for _, acl := range p.all() {
+				o.OnPorts[acl.Name] = true
+			}
+		}
 	}
 	for key := range f.ACLs {
 		_, number := key.(int)
@@ -163,6 +190,9 @@ func (o *Others) take(f operators) {
 		if o.ACLsOut[key] = v.ACLsOut; v.ACLOut != nil {
 			o.ACLsOut[key] = []ACL{*v.ACLOut}
 		}
+		if all := append(v.all(), o.ACLsOut[key]...); len(all) > 0 {
+			o.OnVLANs[o.VLANs[key]] = all
+		}
 	}
 }
 
@@ -171,6 +201,8 @@ func (o *Others) add(found Others) {
 	maps.Copy(o.ACLs, found.ACLs)
 	maps.Copy(o.VLANs, found.VLANs)
 	maps.Copy(o.ACLsOut, found.ACLsOut)
+	maps.Copy(o.OnVLANs, found.OnVLANs)
+	maps.Copy(o.OnPorts, found.OnPorts)
 	if found.Chain != nil {
 		o.Chain = found.Chain
 	}
@@ -187,7 +219,9 @@ func (o Others) vlanKey(vid int) (string, bool) {
 }
 
 // state names what others have.
-func (o Others) state() string { return fmt.Sprint(o.DPs, o.ACLs, o.VLANs, o.ACLsOut) }
+func (o Others) state() string {
+	return fmt.Sprint(o.DPs, o.ACLs, o.VLANs, o.ACLsOut, o.OnVLANs, o.OnPorts)
+}
 
 // resolve returns the path of an included file as Faucet has it.
 func resolve(path, parent string) string {

@@ -3,8 +3,10 @@
 package faucet
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +80,7 @@ func TestReadOthers(t *testing.T) {
 			}
 			want := newOthers(r.config)
 			want.add(tt.want)
+			want.OnVLANs = got.OnVLANs // see TestOnVLANsAndPorts
 			for key := range want.VLANs {
 				want.ACLsOut[key] = nil
 			}
@@ -102,6 +105,20 @@ func TestReadOthers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestOnVLANsAndPorts(t *testing.T) {
+	o := operator(t, `vlans: {a: {vid: 1, acl_in: x, acl_out: 5}, 2: {acls_in: [x, y], acls_out: [z]}, 3: {}}
+dps:
+  d: {acls_in: [p], interfaces: {1: {acl_in: q}, two: {number: 2, acls_in: [r, 7]}}, interface_ranges: {5-6: {acl_in: s}}}
+  e: {acl_in: t, interfaces: {1: {}}}
+`)
+	if diff := cmp.Diff(map[int][]ACL{1: {{Name: "x"}, {Name: "5", Number: true}}, 2: {{Name: "x"}, {Name: "y"}, {Name: "z"}}}, o.OnVLANs); diff != "" {
+		t.Error(diff)
+	}
+	if got := strings.Join(slices.Sorted(maps.Keys(o.OnPorts)), " "); got != "7 p q r s t" {
+		t.Error(got)
 	}
 }
 
@@ -140,7 +157,8 @@ func TestAdmit(t *testing.T) {
 	_, cfg := newFake(t)
 	c := NewFile(cfg, quiet())
 	b := network("b", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "office", 200 })
-	c.Want(state([]spec.Network{b}), nil)
+	onPort := network("c", func(n *spec.Network) { n.DefaultACL, n.VLAN = "101", 300 })
+	c.Want(state([]spec.Network{b, onPort}), nil)
 	for _, tt := range []struct {
 		name string
 		edit func(*spec.Network)
@@ -152,12 +170,19 @@ func TestAdmit(t *testing.T) {
 		{"unknown", func(n *spec.Network) {
 			n.DefaultACL, n.NATACL, n.VLANOutACL = "no1", "office/z:office,no2", "no3"
 			n.Uplinks = []spec.Uplink{{Name: "eth1", ACL: "no4"}}
-		}, []string{`option ovs.bridge.default_acl: `, `faucet.yaml has no ACL "no1": it defines 101, guest, office`, `nat_acl: `, `"no2"`, `vlan_out_acl: `, `"no3"`, `add_ports: `, `"no4"`}},
+		}, []string{`option ovs.bridge.default_acl: `, `faucet.yaml has no ACL "no1": it defines 101, desk, guest, lobby, office`, `nat_acl: `, `"no2"`, `vlan_out_acl: `, `"no3"`, `add_ports: `, `"no4"`}},
 		{"no controller", func(n *spec.Network) { n.Controllers, n.DPID = nil, 0x99 }, nil},
 		{"VLAN with another acls_out", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "guest", 200 }, []string{`option ovs.bridge.vlan_out_acl: network "net-b" is on VLAN 200 too and has another, office, and Faucet has one for a VLAN`}},
 		{"VLAN with the same acls_out", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "office", 200 }, nil},
 		{"VLAN of the operator's", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "office", 300 }, []string{`option ovs.bridge.vlan: vlan_out_acl: `, ` has VLAN 300 itself, as "printers": write acls_out there`}},
 		{"VLAN of the operator's, as it is", func(n *spec.Network) { n.VLAN = 300 }, nil},
+		{"one ACL on the VLAN and a port", func(n *spec.Network) { n.VLANOutACL, n.DefaultACL = "office", "guest/x:office" }, []string{`ACL "office" is on VLAN 100 already, by its vlan_out_acl: Faucet 1.10 fails when a datapath has one ACL on a VLAN and on a port: define it twice, by two names`}},
+		{"one ACL on the VLAN and another network's port", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "101", 300 }, []string{`option ovs.bridge.vlan_out_acl: ACL "101" is on a port, by network "net-c"`}},
+		{"one ACL on another network's VLAN and a port", func(n *spec.Network) { n.NATACL, n.VLAN = "office", 200 }, []string{`ACL "office" is on VLAN 200 already, by the vlan_out_acl of network "net-b"`}},
+		{"one ACL on the VLAN and the operator's port", func(n *spec.Network) { n.VLANOutACL = "desk" }, []string{`vlan_out_acl: ACL "desk" is on a port`}},
+		{"one ACL on the operator's VLAN and a port", func(n *spec.Network) { n.DefaultACL, n.VLAN = "lobby", 400 }, []string{`ACL "lobby" is on VLAN 400 already, by `}},
+		{"on another VLAN", func(n *spec.Network) { n.DefaultACL, n.VLAN = "lobby", 401 }, nil},
+		{"our own", func(n *spec.Network) { n.VLANOutACL = "dovesnap-deny" }, []string{`ACL "dovesnap-deny" is on a port, by dovesnap's own`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := network("a", tt.edit)

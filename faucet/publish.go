@@ -30,7 +30,15 @@ func (w Wanted) problems(o Others, c Config) map[string]string {
 	}
 	for id, e := range w.State.Endpoints {
 		n := w.State.Networks[e.Network]
-		if err := o.missing(e.ACL.For(n.Name)); managed(n) && err != nil {
+		own := e.ACL.For(n.Name)
+		if own == nil || !managed(n) {
+			continue
+		}
+		err := o.missing(own)
+		if err == nil {
+			err = c.both(n, own, o)
+		}
+		if err != nil {
 			out["endpoint "+id.Short()] = fmt.Sprintf("%v; its port drops everything", err)
 		}
 	}

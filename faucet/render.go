@@ -35,6 +35,7 @@ func Render(w Wanted, m Memory, o Others) Config {
 			c.VLANs[n.VLAN] = v
 		}
 	}
+	c.once(o)
 	return c
 }
 
@@ -78,7 +79,7 @@ func (w Wanted) renderDP(n spec.Network, kept Ports, o Others) DP {
 func (o Others) vlan(n spec.Network, owner string) (VLAN, bool) {
 	out := n.VLANOutACL.For(n.Name)
 	_, taken := o.vlanKey(n.VLAN)
-	return VLAN{Description: signature(owner), ACLsOut: o.acls(out)}, out != nil && !taken
+	return VLAN{Description: signature(owner), ACLsOut: o.aclsOut(out)}, out != nil && !taken
 }
 
 // signature marks what is ours where others write beside us.

@@ -24,11 +24,14 @@ const operatorFile = `acls:
   office: [{rule: {actions: {allow: 1}}}]
   guest: [{rule: {eth_type: 0x0806, actions: {allow: 1}}}, {rule: {actions: {allow: 0}}}]
   101: [{rule: {actions: {allow: 1}}}]
+  lobby: [{rule: {actions: {allow: 1}}}]
+  desk: [{rule: {actions: {allow: 1}}}]
 vlans:
   printers: {vid: 300}
   scanners: {vid: 310, acl_out: guest}
+  entrance: {vid: 400, acl_in: lobby}
 dps:
-  switch: {dp_id: 0x99, hardware: Open vSwitch, interfaces: {1: {native_vlan: printers}}}
+  switch: {dp_id: 0x99, hardware: Open vSwitch, interfaces: {1: {native_vlan: printers, acl_in: desk}}}
 include-optional: [dovesnap.yaml]
 `
 
@@ -147,6 +150,11 @@ var renderings = []struct {
 			n.Uplinks = []spec.Uplink{{Name: "eth1", OFPort: 1, ACL: "nope"}}
 		})
 		return Wanted{State: state([]spec.Network{n}, container(n, 2, acl("office")), container(n, 3, acl("office,nope")), container(n, 4, nil))}
+	}},
+	{name: "one-acl-twice", wanted: func() Wanted {
+		n := network("a", func(n *spec.Network) { n.Mode, n.VLANOutACL, n.NATACL = spec.NAT, "office", "office" })
+		m := network("b", func(n *spec.Network) { n.VLAN, n.DefaultACL = 400, "lobby" })
+		return Wanted{State: state([]spec.Network{n, m}, container(n, 2, acl("office")), container(n, 3, acl("guest")), container(m, 1, acl("office")), container(m, 2, func(e *spec.Endpoint) { e.ACL, e.VLAN = "office", 100 }))}
 	}},
 	{name: "clashes", wanted: func() Wanted {
 		return Wanted{State: state([]spec.Network{

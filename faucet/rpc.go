@@ -105,12 +105,15 @@ func (r *rpcBackend) ask(ctx context.Context) error {
 		return err
 	}
 	names, err := r.s.ACLs(ctx)
-	if err != nil && !errors.Is(err, rpc.ErrRefused) { // as it does while there is no datapath
+	switch {
+	case err == nil:
+		others = others.withACLs(names)
+	case !errors.Is(err, rpc.ErrRefused): // as it does while there is no datapath
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := seen{others: others.withACLs(names), ours: ours.text()}
+	now := seen{others: others, ours: ours.text()}
 	now.version, now.state = version(now.ours), others.state()
 	if r.versions[version(text)] = now.version; len(r.versions) > 1000 {
 		r.versions = map[string]string{version(text): now.version}

@@ -187,14 +187,20 @@ func (c *Courier) loopIdle(t *testing.T) {
 }
 
 func TestRPCFromNothing(t *testing.T) {
-	s := newFakeServer(t, "dps:\n")
+	s := newFakeServer(t, "dps:\ninclude: [acls.yaml]\n")
 	c, _ := startRPC(t, s, "")
+	if err := c.Admit(network("a", func(n *spec.Network) { n.DefaultACL = "perhaps-included" })); err != nil {
+		t.Error("refused, though nobody can know:", err)
+	}
 	n := network("123", nil)
 	e := container(n, 1, nil)
 	c.Want(state([]spec.Network{n}, e), nil)
 	await(t, "confirmation", c, confirmed(c))
 	if !c.Settled(n, e) {
 		t.Error("not settled")
+	}
+	if err := c.Admit(network("a", func(n *spec.Network) { n.DefaultACL = "nope/x:included" })); err == nil || strings.Contains(err.Error(), `"included"`) {
+		t.Error(err)
 	}
 	c.Want(spec.NewState(), nil)
 	await(t, "the end", c, func() bool { return c.Status().Delivered && !strings.Contains(s.file(), "host1") })

@@ -44,7 +44,7 @@ func split(text, owner, where string) (ours Config, others Others, err error) {
 		v := all.VLANs[fmt.Sprint(key)]
 		return v.Description.Value != signature(owner) || len(v.ACLsOut) == 0 // one that is done with
 	})
-	maps.DeleteFunc(part.ACLs, func(name string, _ yaml.Node) bool { return name != allowACL && name != denyACL })
+	maps.DeleteFunc(part.ACLs, func(name string, _ yaml.Node) bool { return !slices.Contains(ownNames, name) })
 	if ours, err = Parse(block(part)); err != nil {
 		return Config{}, Others{}, err
 	}
@@ -57,9 +57,11 @@ func split(text, owner, where string) (ours Config, others Others, err error) {
 			delete(all.VLANs, key)
 		}
 	}
-	delete(all.ACLs, allowACL)
-	delete(all.ACLs, denyACL)
+	for _, name := range ownNames {
+		delete(all.ACLs, name)
+	}
 	others.take(all)
+	others.Partial = len(all.Include)+len(all.Optional) > 0
 	return ours, others, nil
 }
 
@@ -156,7 +158,7 @@ func (a *applier) add(held, want Config) {
 		a.do(verb, name, func() error { return a.s.Merge(a.ctx, block(p)) })
 	}
 	if p.ACLs != nil {
-		merge("add", allowACL, part{ACLs: p.ACLs})
+		merge("add", "acls", part{ACLs: p.ACLs})
 	}
 	for _, vid := range slices.Sorted(maps.Keys(p.VLANs)) {
 		merge("change", fmt.Sprint("VLAN ", vid), part{VLANs: map[int]VLAN{vid: p.VLANs[vid]}})
@@ -170,9 +172,10 @@ func (a *applier) add(held, want Config) {
 // answer does not tell numbers from strings.
 func (o Others) withACLs(names []string) Others {
 	for _, name := range names {
-		if _, known := o.ACLs[name]; !known && name != allowACL && name != denyACL {
+		if _, known := o.ACLs[name]; !known && !slices.Contains(ownNames, name) {
 			o.ACLs[name] = strings.Trim(name, "0123456789") == ""
 		}
 	}
+	o.Partial = false
 	return o
 }

@@ -172,7 +172,7 @@ func (w *walk) check() {
 		}
 		w.c.mu.Lock()
 		others := w.c.others
-		want := fmt.Sprintf("%v %d", endpoint(n, e, others).ACLs, n.VLAN)
+		want := fmt.Sprintf("%v %d", w.c.config.wants(n, e, others).ACLs, n.VLAN)
 		w.c.mu.Unlock()
 		for what, c := range map[string]policies{"in force": inForce, "there to be loaded": file} {
 			for _, p := range c[port{n.DPID, e.OFPort}] {

@@ -21,7 +21,8 @@ func (h *Host) StartFaucetConfRPC(ctx context.Context, venv, ca, cert, key strin
 		return nil, err
 	}
 	return p, Await(ctx, "faucetconfrpc to listen", func() error {
-		_, err := h.Run(ctx, "sh", "-c", "ss -ltn | grep -q 127.0.0.1:59999")
+		// gRPC listens on a socket of both families, which ss shows in brackets.
+		_, err := h.Run(ctx, "sh", "-c", "ss -ltn | grep -q ':59999 '")
 		return err
 	})
 }
