@@ -149,12 +149,7 @@ func (o Others) networkProblem(n spec.Network, c Config) error {
 		errs = append(errs, fmt.Errorf("vlan_out_acl: %v; the VLAN drops everything", err))
 	}
 	check("default_acl", n.DefaultACL)
-<<<<<<< HEAD
-	check("vlan_out_acl", n.VLANOutACL)
 	if n.Routed() || n.MigrateUplinks {
-=======
-	if n.Routed() {
->>>>>>> faucet
 		check("nat_acl", n.NATACL)
 	}
 	for _, u := range n.Uplinks {
