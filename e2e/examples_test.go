@@ -23,7 +23,7 @@ func TestExamples(t *testing.T) {
 	h := newHost(t, host.Suites[0])
 	h.ready()
 	for _, nic := range []string{"eth1", "eth2", "eth3"} {
-		h.run("ip", "link", "add", nic, "type", "dummy")
+		h.run("ip", "link", "add", nic, "type", "veth", "peer", "name", "far-"+nic)
 	}
 	h.faucetFile(exampleYAML)
 	fine := func(t *testing.T) {
