@@ -72,7 +72,7 @@ func (h *host) table(flavour string) *Table {
 
 func (h *host) apply(nets ...spec.Network) {
 	h.Helper()
-	must(h, h.Apply(h.ctx, nets))
+	must(h, h.Apply(h.ctx, nets, nil))
 }
 
 func (h *host) changed() bool {
