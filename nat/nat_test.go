@@ -329,7 +329,7 @@ func TestNoIPv6NAT(t *testing.T) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	h.Table = h.table("nft")
 	h.apply(dualF)
-	wantError(t, h.Apply(h.ctx, []spec.Network{dualE}, nil), "this host has no IPv6 address translation, which mode nat needs", "unable to initialize table 'nat'")
+	wantError(t, h.Apply(h.ctx, []spec.Network{dualE}, nil), "this host has no IPv6 address translation, which mode nat and published ports need", "unable to initialize table 'nat'")
 	h.apply()
 	if s := h.save("ip6tables"); strings.Contains(s, "DOVESNAP") {
 		t.Error("left behind:", s)
