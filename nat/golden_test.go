@@ -59,6 +59,14 @@ COMMIT
 -A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP
 COMMIT
 `,
+	// Docker 29 with its nftables backend has tables of its own, which iptables does
+	// not show, and no DOCKER-USER; an earlier Docker's policy is still there.
+	"docker29nft": `*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+COMMIT
+`,
 	"firewall": `*filter
 :INPUT DROP [0:0]
 :FORWARD DROP [0:0]
