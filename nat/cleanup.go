@@ -63,7 +63,7 @@ func sweep(ctx context.Context, t *tool) (guard bool, err error) {
 // forwarding off again where a guard says that dovesnap switched it on. It
 // carries on after an error.
 func Cleanup(ctx context.Context) error {
-	errs := []error{removeZone(ctx)}
+	var errs []error
 	for _, f := range []struct {
 		command, sysctl string
 		proto           iptables.Protocol
@@ -81,7 +81,9 @@ func Cleanup(ctx context.Context) error {
 			}
 		}
 	}
-	return joined(errs...)
+	// Last: firewalld flushes everybody's rules when it forgets the zone, and with
+	// them the guard, which says something.
+	return joined(append(errs, removeZone(ctx))...)
 }
 
 func cleanup(ctx context.Context, t *tool, sysctl string) error {

@@ -140,6 +140,9 @@ func (t *Table) Apply(ctx context.Context, nets []spec.Network, endpoints []spec
 	if err != nil {
 		return fmt.Errorf("cannot list the host's links: %w", err)
 	}
+	// First, since firewalld reads its configuration again when the zone is new, and
+	// flushes everybody's rules then.
+	zoneErr := t.zone.apply(ctx, nets)
 	published := slices.Collect(maps.Values(t.endpoints))
 	rules := Render(nets, published, others)
 	wrote4, err4 := t.v4.apply(ctx, rules.V4)
@@ -147,7 +150,7 @@ func (t *Table) Apply(ctx context.Context, nets []spec.Network, endpoints []spec
 	if wrote4 || wrote6 {
 		t.dropFlows(ctx, nil, publishedBy(published))
 	}
-	return joined(err4, err6, t.applySettings(), t.zone.apply(ctx, nets))
+	return joined(err4, err6, t.applySettings(), zoneErr)
 }
 
 // Check reports whether somebody has changed our chains or jumps since Apply, or

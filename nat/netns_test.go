@@ -49,6 +49,11 @@ type host struct {
 func newHost(t testing.TB, flavour string) *host {
 	t.Helper()
 	newNetns(t)
+	return newHostHere(t, flavour)
+}
+
+func newHostHere(t testing.TB, flavour string) *host {
+	t.Helper()
 	if out, err := exec.Command("iptables-"+flavour, "-t", "nat", "-S").CombinedOutput(); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("iptables-%s does not work here: %s", flavour, out)

@@ -122,7 +122,17 @@ type scene struct {
 }
 
 func newScene(t testing.TB, flavour, prefix string) *scene {
-	s := &scene{wires: newWires(t, flavour), bits: 24}
+	newNetns(t)
+	return newSceneHere(t, flavour, prefix)
+}
+
+// newSceneHere makes it in the test's own namespace.
+func newSceneHere(t testing.TB, flavour, prefix string) *scene {
+	h := newHostHere(t, flavour)
+	home, err := netns.Get()
+	must(t, err)
+	t.Cleanup(func() { home.Close() })
+	s := &scene{wires: &wires{h, home}, bits: 24}
 	_ = os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("0"), 0)  // Open vSwitch has no such thing
 	_ = os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-ip6tables", []byte("0"), 0) // nor the kernel without br_netfilter
 	s.at = func(net, host int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf(prefix, net, host)) }

@@ -4,15 +4,235 @@ package nat
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
 
 	"dovesnap/spec"
+
+	"github.com/godbus/dbus/v5"
 )
 
-type zone struct{}
+// firewalld's names: firewalld.dbus(5). Those of zones and policies have a limit
+// of 17 letters, for the chains that it makes of them.
+const (
+	firewalld       = "org.fedoraproject.FirewallD1"
+	firewalldPath   = dbus.ObjectPath("/org/fedoraproject/FirewallD1")
+	firewalldConfig = dbus.ObjectPath("/org/fedoraproject/FirewallD1/config")
+	zoneName        = "dovesnap"
+	policyName      = "dovesnap-forward"
+	zoneLimit       = 15 * time.Second // of all that one Apply asks of firewalld
+)
 
-func newZone(*slog.Logger) *zone                          { return &zone{} }
-func (*zone) close()                                      {}
-func (*zone) stale() bool                                 { return false }
-func (*zone) apply(context.Context, []spec.Network) error { return nil }
-func removeZone(context.Context) error                    { return nil }
+// zone keeps our bridges in a zone of firewalld's that accepts, where firewalld
+// runs. Its own tables would refuse what ours accept: what is forwarded from or to
+// an interface in no zone. Docker does the same for its bridges. The zone and the
+// policy stay, empty, until Cleanup; that a bridge is in it ends with firewalld's
+// next reload, which rings.
+type zone struct {
+	log  *slog.Logger
+	conn *dbus.Conn  // nil: no system bus, or nothing to ask it yet
+	rang atomic.Bool // firewalld was started, stopped or reloaded since apply
+}
+
+func newZone(log *slog.Logger) *zone { return &zone{log: log} }
+
+func (z *zone) close() {
+	if z.conn != nil {
+		_ = z.conn.Close()
+		z.conn = nil
+	}
+}
+
+// stale reports whether firewalld may have forgotten our bridges.
+func (z *zone) stale() bool { return z.rang.Load() || z.conn != nil && !z.conn.Connected() }
+
+// apply puts the bridges of the networks that the host is the gateway of into the
+// zone, and takes others out.
+func (z *zone) apply(ctx context.Context, nets []spec.Network) error {
+	var bridges []string
+	for _, n := range nets {
+		if n.Routed() {
+			bridges = append(bridges, n.Bridge)
+		}
+	}
+	z.rang.Store(false)
+	if z.conn == nil && len(bridges) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, zoneLimit)
+	defer cancel()
+	if !z.connect(ctx) {
+		return nil
+	}
+	f := firewallD{ctx, z.conn}
+	if !f.runs() {
+		return nil
+	}
+	if err := f.bind(bridges, z.log); err != nil {
+		z.rang.Store(true)
+		return fmt.Errorf("cannot put bridges into firewalld's zone %q: %w", zoneName, err)
+	}
+	return nil
+}
+
+// connect connects to the system bus and listens; false without one.
+func (z *zone) connect(ctx context.Context) bool {
+	if z.conn != nil && z.conn.Connected() {
+		return true
+	}
+	z.close()
+	conn, err := dbus.ConnectSystemBus()
+	if err != nil {
+		z.log.Debug("no system bus, and so no firewalld", "err", err)
+		return false
+	}
+	signals := make(chan *dbus.Signal, 8)
+	conn.Signal(signals)
+	go func() { // ends with the connection
+		for s := range signals { // the bus also says which name it gave us
+			if s.Name == firewalld+".Reloaded" || s.Name == "org.freedesktop.DBus.NameOwnerChanged" {
+				z.rang.Store(true)
+			}
+		}
+	}()
+	err = errors.Join(
+		conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface(firewalld), dbus.WithMatchMember("Reloaded")),
+		conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, firewalld)))
+	if err != nil {
+		z.log.Debug("cannot listen to firewalld", "err", err)
+		_ = conn.Close()
+		return false
+	}
+	z.conn = conn
+	return true
+}
+
+// firewallD asks firewalld.
+type firewallD struct {
+	ctx  context.Context
+	conn *dbus.Conn
+}
+
+func (f firewallD) runs() bool {
+	var runs bool
+	err := f.conn.BusObject().CallWithContext(f.ctx, "org.freedesktop.DBus.NameHasOwner", 0, firewalld).Store(&runs)
+	return err == nil && runs
+}
+
+func (f firewallD) call(path dbus.ObjectPath, method string, args ...any) *dbus.Call {
+	return f.conn.Object(firewalld, path).CallWithContext(f.ctx, firewalld+method, 0, args...)
+}
+
+func (f firewallD) bind(bridges []string, log *slog.Logger) error {
+	var zones, bound []string
+	if err := f.call(firewalldPath, ".zone.getZones").Store(&zones); err != nil {
+		return err
+	}
+	if !slices.Contains(zones, zoneName) {
+		if len(bridges) == 0 {
+			return nil
+		}
+		if err := f.define(); err != nil {
+			return err
+		}
+		log.Info("made a zone for our bridges in firewalld", "zone", zoneName)
+	}
+	if err := f.call(firewalldPath, ".zone.getInterfaces", zoneName).Store(&bound); err != nil {
+		return err
+	}
+	for _, b := range bridges {
+		if slices.Contains(bound, b) {
+			continue
+		}
+		switch err := f.call(firewalldPath, ".zone.addInterface", zoneName, b).Err; code(err) {
+		case "ZONE_CONFLICT": // the administrator's decision
+			log.Warn("firewalld has the bridge in another zone, which decides what may pass", "bridge", b)
+		case "ZONE_ALREADY_SET", "ALREADY_ENABLED":
+		default:
+			if err != nil {
+				return err
+			}
+		}
+	}
+	for _, b := range bound {
+		if slices.Contains(bridges, b) {
+			continue
+		}
+		if err := f.call(firewalldPath, ".zone.removeInterface", zoneName, b).Err; err != nil && code(err) != "UNKNOWN_INTERFACE" {
+			return err
+		}
+	}
+	return nil
+}
+
+// define makes the zone and the policy in firewalld's permanent configuration and
+// has it read that: firewalld knows no zones of the moment. The policy is for what
+// is forwarded to the zone, of which ours decide; firewalld before 0.9 has none.
+func (f firewallD) define() error {
+	err := f.call(firewalldConfig, ".config.addZone2", zoneName, map[string]any{
+		"version": "1.0", "description": "bridges of dovesnap's networks", "target": "ACCEPT",
+	}).Err
+	if err != nil && code(err) != "NAME_CONFLICT" {
+		return err
+	}
+	err = f.call(firewalldConfig, ".config.addPolicy", policyName, map[string]any{
+		"version": "1.0", "description": "forwarding to the networks of dovesnap", "target": "ACCEPT",
+		"ingress_zones": []string{"ANY"}, "egress_zones": []string{zoneName},
+	}).Err
+	var unknown dbus.Error
+	if errors.As(err, &unknown) && unknown.Name == dbus.ErrMsgUnknownMethod.Name {
+		err = nil
+	}
+	if err != nil && code(err) != "NAME_CONFLICT" {
+		return err
+	}
+	return f.call(firewalldPath, ".reload").Err
+}
+
+// removeZone removes zone and policy, where firewalld runs.
+func removeZone(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, zoneLimit)
+	defer cancel()
+	conn, err := dbus.ConnectSystemBus()
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	f := firewallD{ctx, conn}
+	if !f.runs() {
+		return nil
+	}
+	removed := false
+	for _, o := range []struct{ find, remove, name string }{
+		{".config.getPolicyByName", ".config.policy.remove", policyName},
+		{".config.getZoneByName", ".config.zone.remove", zoneName},
+	} {
+		var path dbus.ObjectPath
+		if err := f.call(firewalldConfig, o.find, o.name).Store(&path); err != nil {
+			continue // it is not there
+		}
+		if err := f.call(path, o.remove).Err; err != nil {
+			return fmt.Errorf("cannot remove %s from firewalld: %w", o.name, err)
+		}
+		removed = true
+	}
+	if !removed {
+		return nil
+	}
+	return f.call(firewalldPath, ".reload").Err
+}
+
+// code returns the code of an error of firewalld's: it writes "CODE: text".
+func code(err error) string {
+	var e dbus.Error
+	if !errors.As(err, &e) || e.Name != firewalld+".Exception" {
+		return ""
+	}
+	text, _, _ := strings.Cut(e.Error(), ":")
+	return text
+}
