@@ -166,7 +166,13 @@ func TestIsolation(t *testing.T) {
 			s := newScene(t, flavour, "10.%d.0.%d")
 			docker := s.connect("docker0", prefixOf(s, 17), s.at(17, 8), true)
 			other := s.connect("br-0123456789ab", prefixOf(s, 18), s.at(18, 8), true)
+			if s.changed() {
+				t.Error("Check sees a change in Docker's bridges")
+			}
 			uplink := s.connect("br-lan", prefixOf(s, 19), s.at(19, 8), true)
+			if !s.changed() {
+				t.Error("Check does not see a bridge that must not be taken for Docker's")
+			}
 			s.apply(s.nets...)
 			const drop = `-A ` + isolateChain + ` .*-j DROP`
 			s.wantDropped("nat to docker0", s.web, docker, drop)

@@ -3,6 +3,7 @@
 package nat
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func allows(n, other spec.Network) bool {
 // them by FORWARD's policy alone, which our accepts pass by.
 func renderIsolate(others []string) []string {
 	var rules []string
-	for _, name := range slices.Sorted(slices.Values(others)) {
+	for _, name := range others {
 		rules = append(rules, "-o "+name+" -j RETURN")
 	}
 	for _, link := range dockerLinks {
@@ -54,19 +55,33 @@ func renderIsolate(others []string) []string {
 	return rules
 }
 
-// notDockers returns the host's links that dockerLinks match and that are not
-// Docker's: br-lan, br-ex, br-int. One that appears later is closed to nat
-// networks until the next Apply.
+// notDockers returns the names of the host's links that dockerLinks match and that
+// are not Docker's: br-lan, br-ex, br-int. It asks for addresses, not for links:
+// one without is no way out, and those of containers have none, however many.
 func notDockers() ([]string, error) {
-	links, err := netlink.LinkList()
-	if err != nil {
+	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) { // then the next look will do
 		return nil, err
 	}
+	links := map[int]string{}
+	for _, a := range addresses {
+		if a.Label != "" { // of IPv4: the link, or link:alias
+			links[a.LinkIndex], _, _ = strings.Cut(a.Label, ":")
+		}
+	}
+	for _, a := range addresses {
+		if links[a.LinkIndex] == "" {
+			if l, err := netlink.LinkByIndex(a.LinkIndex); err == nil {
+				links[a.LinkIndex] = l.Attrs().Name
+			}
+		}
+	}
 	var names []string
-	for _, l := range links {
-		if name := l.Attrs().Name; strings.HasPrefix(name, "br-") && !dockerBridge.MatchString(name) {
+	for _, name := range links {
+		if strings.HasPrefix(name, "br-") && !dockerBridge.MatchString(name) {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names, nil
 }

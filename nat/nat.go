@@ -57,6 +57,7 @@ type Table struct {
 
 	nets      []spec.Network                    // of the last Apply
 	endpoints map[spec.EndpointID]spec.Endpoint // those with published ports
+	others    []string                          // see notDockers
 }
 
 // New finds the iptables programs. The flavour is "nft", "legacy", or "auto":
@@ -138,8 +139,9 @@ func (t *Table) Apply(ctx context.Context, nets []spec.Network, endpoints []spec
 	}
 	others, err := notDockers()
 	if err != nil {
-		return fmt.Errorf("cannot list the host's links: %w", err)
+		return fmt.Errorf("cannot list the host's addresses: %w", err)
 	}
+	t.others = others
 	// First, since firewalld reads its configuration again when the zone is new, and
 	// flushes everybody's rules then.
 	zoneErr := t.zone.apply(ctx, nets)
@@ -161,7 +163,7 @@ func (t *Table) Check(ctx context.Context) (changed bool, err error) {
 	if !t.v4.applied || !t.v6.applied {
 		return true, nil
 	}
-	changed = t.zone.stale() || !t.settled()
+	changed = t.zone.stale() || !t.settled() || t.linked()
 	for _, s := range []*stack{t.v4, t.v6} {
 		if changed {
 			break
@@ -174,6 +176,15 @@ func (t *Table) Check(ctx context.Context) (changed bool, err error) {
 		return false, nil
 	}
 	return true, t.repairs.allow()
+}
+
+// linked reports whether links have come or gone that the rules name.
+func (t *Table) linked() bool {
+	if len(t.v4.want.Isolate)+len(t.v6.want.Isolate) == 0 {
+		return false
+	}
+	others, err := notDockers()
+	return err == nil && !slices.Equal(others, t.others)
 }
 
 // settings returns what the kernel's settings should be.

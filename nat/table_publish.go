@@ -36,10 +36,7 @@ func (t *Table) Unpublish(ctx context.Context, id spec.EndpointID) error {
 
 func (t *Table) publish(ctx context.Context, n spec.Network, e spec.Endpoint) error {
 	old := t.endpoints[e.ID].Published
-	t.endpoints[e.ID] = e
-	if len(e.Published) == 0 {
-		delete(t.endpoints, e.ID)
-	}
+	t.remember(e, e.Published)
 	chain := chainOf(e.ID)
 	whole := false
 	for _, s := range []*stack{t.v4, t.v6} {
@@ -48,6 +45,7 @@ func (t *Table) publish(ctx context.Context, n spec.Network, e spec.Endpoint) er
 	}
 	if whole {
 		if err := t.rewrite(ctx); err != nil {
+			t.remember(e, old)
 			return err
 		}
 	} else if err := t.applySettings(); err != nil {
@@ -55,6 +53,15 @@ func (t *Table) publish(ctx context.Context, n spec.Network, e spec.Endpoint) er
 	}
 	t.dropFlows(ctx, old, e.Published)
 	return nil
+}
+
+// remember notes what an endpoint's ports are.
+func (t *Table) remember(e spec.Endpoint, published []spec.Published) {
+	e.Published = published
+	t.endpoints[e.ID] = e
+	if len(published) == 0 {
+		delete(t.endpoints, e.ID)
+	}
 }
 
 // rewrite applies again what was applied.
