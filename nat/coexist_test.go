@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,6 +156,37 @@ func TestSysctls(t *testing.T) {
 	if got := h.Sysctls(); len(got) > 0 {
 		t.Errorf("listed without the link: %+v", got)
 	}
+}
+
+// A bridge that Docker's user named is known by Docker's rules, of before 28 and
+// since.
+func TestNamedDockerBridge(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, h *host) {
+		h.apply(dualE)
+		before := h.both()
+		rule := "-A " + isolateChain + " -o mynet -j DROP"
+		for _, chain := range []string{"FORWARD", "DOCKER-BRIDGE"} {
+			h.ipt("-N DOCKER")
+			if chain != "FORWARD" {
+				h.ipt("-N " + chain)
+			}
+			h.ipt("-A " + chain + " -o mynet -j DOCKER")
+			if !h.changed() {
+				t.Error("Check does not see a new bridge of Docker's")
+			}
+			h.apply(dualE)
+			if !strings.Contains(h.save("iptables"), rule) || !strings.Contains(h.save("ip6tables"), rule) || h.changed() {
+				t.Error("not closed:", h.both())
+			}
+			h.ipt("-D " + chain + " -o mynet -j DOCKER")
+			if chain != "FORWARD" {
+				h.ipt("-X " + chain)
+			}
+			h.ipt("-X DOCKER")
+			h.apply(dualE)
+			h.same("without it", before)
+		}
+	})
 }
 
 // Docker's bridges are closed to nat networks but for published ports, and what

@@ -152,8 +152,8 @@ func compareGolden(t *testing.T, name, got string) {
 // The text is what iptables-restore gets; the golden files show what became of
 // it.
 func TestRulesString(t *testing.T) {
-	compareGolden(t, "rules", Render([]spec.Network{natA, routedC, flatD, dualE}, nil, nil).String())
-	if !Render(nil, nil, nil).V4.empty() || !Render([]spec.Network{flatD}, nil, nil).V6.empty() {
+	compareGolden(t, "rules", Render([]spec.Network{natA, routedC, flatD, dualE}, nil, Links{}).String())
+	if !Render(nil, nil, Links{}).V4.empty() || !Render([]spec.Network{flatD}, nil, Links{}).V6.empty() {
 		t.Error("rules that no network needs")
 	}
 }

@@ -20,9 +20,8 @@
 //   - An accept here is final for iptables only. It does not override a drop in
 //     a native nftables table. firewalld, where it runs, is therefore told that
 //     our bridges are in a zone of ours that accepts.
-//   - What a container of ours sends is accepted wherever it goes, except to our
-//     other nat networks and to what bears the name of a bridge of Docker's. A
-//     bridge that Docker's user named is protected by Docker's own rules alone.
+//   - What a container of ours sends is accepted wherever it goes, except from a
+//     nat network to our other nat networks and to Docker's bridges.
 //   - Published ports are not reached at ::1, only at 127.0.0.1.
 //   - The host's own IPv4 hears nothing on an uplink, nor on any interface whose
 //     name begins as those of containers' links do (dsv), whoever made it.
@@ -57,7 +56,7 @@ type Table struct {
 
 	nets      []spec.Network                    // of the last Apply
 	endpoints map[spec.EndpointID]spec.Endpoint // those with published ports
-	others    []string                          // see notDockers
+	links     Links
 }
 
 // New finds the iptables programs. The flavour is "nft", "legacy", or "auto":
@@ -137,16 +136,16 @@ func (t *Table) Apply(ctx context.Context, nets []spec.Network, endpoints []spec
 			t.endpoints[e.ID] = e
 		}
 	}
-	others, err := notDockers()
+	links, err := t.look(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot list the host's addresses: %w", err)
+		return err
 	}
-	t.others = others
+	t.links = links
 	// First, since firewalld reads its configuration again when the zone is new, and
 	// flushes everybody's rules then.
 	zoneErr := t.zone.apply(ctx, nets)
 	published := slices.Collect(maps.Values(t.endpoints))
-	rules := Render(nets, published, others)
+	rules := Render(nets, published, links)
 	wrote4, err4 := t.v4.apply(ctx, rules.V4)
 	wrote6, err6 := t.v6.apply(ctx, rules.V6)
 	if wrote4 || wrote6 {
@@ -184,7 +183,22 @@ func (t *Table) linked() bool {
 		return false
 	}
 	others, err := notDockers()
-	return err == nil && !slices.Equal(others, t.others)
+	return err == nil && !slices.Equal(others, t.links.Others)
+}
+
+// look finds the links that the rules must name. It looks at iptables in one
+// family: Docker has a network's bridge in IPv4's, also where that has IPv6.
+func (t *Table) look(ctx context.Context) (links Links, err error) {
+	if links.Others, err = notDockers(); err != nil {
+		return links, fmt.Errorf("cannot list the host's addresses: %w", err)
+	}
+	now, err := t.v4.tool.read(ctx)
+	if err != nil {
+		return links, fmt.Errorf("cannot read IPv4 packet filter rules: %w", err)
+	}
+	links.Docker = now.dockerBridges()
+	t.v4.docker = links.Docker
+	return links, nil
 }
 
 // settings returns what the kernel's settings should be.

@@ -361,7 +361,7 @@ func TestRandomWalk(t *testing.T) {
 		}
 		h.apply(nets...)
 		got := parse(h.save("iptables"))
-		want := Render(nets, nil, nil).V4
+		want := Render(nets, nil, Links{}).V4
 		if diff := cmp.Diff(want.Forward, got["filter"][forwardChain]); diff != "" {
 			t.Fatalf("step %d: %s", i, diff)
 		}

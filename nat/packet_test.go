@@ -248,7 +248,7 @@ func TestPortsAreTheSwitchs(t *testing.T) {
 // than by their letters.
 func TestWalk(t *testing.T) {
 	nets := []spec.Network{natA, natB, routedC, flatD}
-	rules := Render(nets, nil, []string{"br-lan"}).V4
+	rules := Render(nets, nil, Links{Others: []string{"br-lan"}, Docker: []string{"mynet"}}).V4
 	for _, c := range []struct {
 		in, out     string
 		established bool
@@ -270,6 +270,7 @@ func TestWalk(t *testing.T) {
 		{"ovs-a", "docker0", true, "ACCEPT"},
 		{"ovs-a", "docker_gwbridge", false, "DROP"},
 		{"ovs-a", "br-0123456789ab", false, "DROP"},
+		{"ovs-a", "mynet", false, "DROP"},
 		{"ovs-a", "br-lan", false, "ACCEPT"},
 		{"ovs-c", "docker0", false, "ACCEPT"},
 		// Not ours to decide.

@@ -40,8 +40,7 @@ type Family struct {
 }
 
 // Render returns the rules that the networks and the endpoints on them need, the
-// same for the same ones in any order. others are links of the host that have a
-// name as Docker's bridges (br-…) and are not.
+// same for the same ones in any order.
 //
 // Every packet to a network's bridge is decided by the rules about where it is
 // going, before any rule about where it comes from: otherwise the accept of one
@@ -52,12 +51,12 @@ type Family struct {
 // What a published port lets through is known by its connection having been
 // redirected (ctstate DNAT): an endpoint is one chain and one jump to it, and
 // nothing else changes with it.
-func Render(nets []spec.Network, endpoints []spec.Endpoint, others []string) Rules {
+func Render(nets []spec.Network, endpoints []spec.Endpoint, links Links) Rules {
 	nets = slices.Clone(nets)
 	slices.SortFunc(nets, func(a, b spec.Network) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	v4 := render(nets, endpoints, others, netip.Addr.Is4)
+	v4 := render(nets, endpoints, links, netip.Addr.Is4)
 	v4.Raw = renderRaw(nets)
-	return Rules{V4: v4, V6: render(nets, endpoints, others, netip.Addr.Is6)}
+	return Rules{V4: v4, V6: render(nets, endpoints, links, netip.Addr.Is6)}
 }
 
 // family tells the addresses of one address family from the other's.
@@ -96,15 +95,15 @@ func renderRaw(nets []spec.Network) []string {
 	return rules
 }
 
-func render(nets []spec.Network, endpoints []spec.Endpoint, others []string, in family) Family {
+func render(nets []spec.Network, endpoints []spec.Endpoint, links Links, in family) Family {
 	f := Family{Published: renderPublished(nets, endpoints, in)}
-	f.Forward = renderForward(nets, in)
+	f.Forward = renderForward(nets, links.Docker, in)
 	masquerades := false
 	for _, n := range nets {
 		masquerades = masquerades || n.Mode == spec.NAT && len(gatewayPools(n, in)) > 0
 	}
 	if masquerades {
-		f.Isolate = renderIsolate(others)
+		f.Isolate = renderIsolate(links)
 	}
 	if masquerades || len(f.Published) > 0 {
 		f.Pre = renderPre(in)
@@ -113,7 +112,7 @@ func render(nets []spec.Network, endpoints []spec.Endpoint, others []string, in 
 	return f
 }
 
-func renderForward(nets []spec.Network, in family) []string {
+func renderForward(nets []spec.Network, docker []string, in family) []string {
 	var to, from []string
 	for _, n := range nets {
 		if len(gatewayPools(n, in)) == 0 {
@@ -128,7 +127,7 @@ func renderForward(nets []spec.Network, in family) []string {
 		to = append(to,
 			fmt.Sprintf("-o %s %s -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT", n.Bridge, mark),
 			fmt.Sprintf("-i %s -o %s %s -j ACCEPT", n.Bridge, n.Bridge, mark))
-		for _, link := range peers(n, nets, in) {
+		for _, link := range peers(n, nets, docker, in) {
 			to = append(to, fmt.Sprintf("-i %s -o %s %s -j ACCEPT", link, n.Bridge, mark))
 		}
 		to = append(to, fmt.Sprintf("-o %s %s -j DROP", n.Bridge, mark))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -25,6 +26,7 @@ type stack struct {
 	tool    *tool // nil: not installed
 	others  []*tool
 	sysctls *sysctls
+	docker  []string // bridges of Docker's that the rules name
 
 	applied bool                // the last Apply succeeded
 	want    Family              // what it was asked for
@@ -142,7 +144,8 @@ func (s *stack) changed(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("cannot check %s packet filter rules: %w", s.name, err)
 	}
-	if !sameChains(s.written, now.own()) || !now.inPlace(now.jumps(s.want, s.guard)) {
+	renamed := len(s.want.Isolate) > 0 && s.in(netip.IPv4Unspecified()) && !slices.Equal(s.docker, now.dockerBridges())
+	if renamed || !sameChains(s.written, now.own()) || !now.inPlace(now.jumps(s.want, s.guard)) {
 		return true, nil
 	}
 	s.see(generation)
