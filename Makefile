@@ -44,7 +44,8 @@ check: # formatting and go vet
 .PHONY: test-unit
 test-unit: ## unit tests, with the race detector; what needs root skips without it
 	@echo "unit tests"
-	@$(GO) test -race $(UNIT)
+	@faucet=$$($(GO) run ./hack/venv faucet) && confrpc=$$($(GO) run ./hack/venv faucetconfrpc) && \
+		DOVESNAP_FAUCET_VENV=$$faucet DOVESNAP_FAUCETCONFRPC=$$confrpc/bin/faucetconfrpc_server $(GO) test -race $(UNIT)
 
 .PHONY: test-packages
 test-packages: ## build the packages and test them (as root): contents, scripts, install to purge

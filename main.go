@@ -16,6 +16,7 @@ func main() {
 		Run: daemon.Run, Refuse: plugin.Refuse,
 		Down: daemon.Down, Cleanup: daemon.Cleanup,
 		OVSRestart: daemon.RestartOVS, OVSSave: daemon.SaveFlows, OVSRun: daemon.RunOVS, OVSReady: daemon.AwaitOVS,
+		FaucetInit: daemon.FaucetInit,
 	}
 	os.Exit(cli.Execute(actions, os.Args[1:], os.Stdout, os.Stderr))
 }

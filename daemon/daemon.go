@@ -24,6 +24,7 @@ import (
 
 	"dovesnap/config"
 	"dovesnap/dockerd"
+	"dovesnap/faucet"
 	"dovesnap/link"
 	"dovesnap/nat"
 	"dovesnap/ovs"
@@ -48,6 +49,7 @@ type parts struct {
 	sup     *supervisor.Supervisor
 	sw      *ovs.Switch
 	engine  *reconcile.Engine
+	courier *faucet.Courier // nil: Faucet's configuration is the operator's
 	watcher *dockerd.Watcher
 	notify  *service.Notifier
 }
@@ -86,6 +88,9 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		}
 	})
 	group.Go(func() error { return p.engine.Run(rest) })
+	if p.courier != nil {
+		group.Go(func() error { return p.courier.Run(rest) })
+	}
 	group.Go(func() error { return p.watcher.Run(rest) })
 	group.Go(func() error { return status.Serve(rest, statusListener, p.status, log) })
 	group.Go(func() error { p.tell(rest); return nil })
@@ -95,7 +100,8 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		serving, stop := context.WithCancel(ctx)
 		defer stop()
 		defer context.AfterFunc(rest, stop)() // another part has failed
-		server := plugin.NewServer(&plugin.Driver{Engine: p.engine, Controllers: cfg.Controllers}, log)
+		server := plugin.NewServer(&plugin.Driver{Engine: p.engine, Controllers: cfg.Controllers,
+			FaucetManaged: p.courier != nil, Created: p.watcher.Expect}, log)
 		err := server.Run(serving, sockets)
 		return errors.Join(err, p.notify.Stopping())
 	})
@@ -126,15 +132,24 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		return nil, err
 	}
 	p.sw = ovs.New(p.sup.Endpoint(), log)
-	p.engine = reconcile.New(p.sw, link.New(log), firewall, reconcile.Config{
-		BootID:   strings.TrimSpace(string(boot)),
-		Interval: cfg.Reconcile.Interval,
-		Grace:    cfg.Sweep.Grace,
-		Datapath: p.datapath,
-		Resync:   either(ctx, p.sw.Resync(), p.sup.Changed()),
-	}, log)
+	engine := reconcile.Config{
+		BootID:       strings.TrimSpace(string(boot)),
+		Interval:     cfg.Reconcile.Interval,
+		Grace:        cfg.Sweep.Grace,
+		Datapath:     p.datapath,
+		Resync:       either(ctx, p.sw.Resync(), p.sup.Changed()),
+		Labels:       cfg.Faucet.Labels,
+		PortsChanged: p.sw.PortsChanged(),
+	}
+	if p.courier, err = newCourier(cfg, log); err != nil {
+		return nil, err
+	}
+	if p.courier != nil {
+		engine.Faucet = p.courier
+	}
+	p.engine = reconcile.New(p.sw, link.New(log), firewall, engine, log)
 	p.watcher = dockerd.New(dockerd.Config{Host: cfg.Docker.Host, Drivers: cfg.Plugin.Names,
-		Interval: min(time.Minute, max(cfg.Sweep.Grace/2, time.Second)), Controllers: cfg.Controllers}, p.engine.See, log)
+		Interval: min(time.Minute, max(cfg.Sweep.Grace/2, time.Second)), Controllers: cfg.Controllers, Managed: p.courier != nil}, p.engine, log)
 	return p, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dovesnap/config"
+	"dovesnap/faucet"
 	"dovesnap/link"
 	"dovesnap/nat"
 	"dovesnap/ovs"
@@ -34,7 +35,8 @@ const cleanupWithin = 30 * time.Second
 // others started, goes on.
 func Cleanup(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	foreign, err := cleanSwitch(ctx, cfg, log)
-	errs := []error{err, cleanLinks(ctx, log), nat.Cleanup(ctx)}
+	_, fileErr := faucet.Cleanup(cfg.Faucet.File)
+	errs := []error{err, cleanLinks(ctx, log), nat.Cleanup(ctx), fileErr}
 	switch {
 	case err != nil: // unknown whose bridges are left
 	case len(foreign) > 0:

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -18,12 +19,15 @@ import (
 
 // status gathers what the parts know.
 func (p *parts) status(ctx context.Context) (status.Status, error) {
-	s := status.Status{Version: cli.Version(), PID: os.Getpid(), Since: p.since, Time: time.Now(), OVS: p.ovsStatus()}
+	s := status.Status{Version: cli.Version(), PID: os.Getpid(), Since: p.since, Time: time.Now(), OVS: p.ovsStatus(), Faucet: p.faucetStatus()}
 	s.Docker = status.Docker{Connected: true}
 	if err := p.watcher.Err(); err != nil {
 		s.Docker = status.Docker{LastError: err.Error()}
 	}
 	problems := p.engine.Problems()
+	if p.courier != nil {
+		maps.Copy(problems, p.courier.Problems())
+	}
 	views, err := p.sw.Views(ctx)
 	if err != nil && s.OVS.Ready {
 		problems["Open vSwitch"] = err.Error()
@@ -90,14 +94,14 @@ func network(n spec.Network, endpoints []spec.Endpoint, v ovs.View, names reconc
 		s.Problems = append(s.Problems, fmt.Sprintf("Open vSwitch uses datapath id %s", v.DPID))
 	}
 	for _, ep := range endpoints {
-		s.Endpoints = append(s.Endpoints, endpoint(ep, v, names, problems))
+		s.Endpoints = append(s.Endpoints, endpoint(n, ep, v, names, problems))
 	}
 	return s
 }
 
-func endpoint(ep spec.Endpoint, v ovs.View, names reconcile.Names, problems map[string]string) status.Endpoint {
+func endpoint(n spec.Network, ep spec.Endpoint, v ovs.View, names reconcile.Names, problems map[string]string) status.Endpoint {
 	s := status.Endpoint{ID: string(ep.ID), Container: names.Containers[ep.ID], MAC: string(ep.MAC), OFPort: int(ep.OFPort),
-		Link: spec.HostLink(ep.ID), Problems: take(problems, reconcile.SubjectEndpoint(ep.ID))}
+		Link: spec.HostLink(ep.ID), VLAN: n.PortVLAN(ep), ACLs: ep.ACLs(n), Held: ep.Held, Problems: take(problems, reconcile.SubjectEndpoint(ep.ID))}
 	for _, a := range ep.Addresses {
 		s.Addresses = append(s.Addresses, a.String())
 	}

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package dockerd looks at Docker through its API: which of its networks are of
-// our driver, what people call them, and which containers are on them.
+// our driver, what people call them, which containers are on them, and with what
+// labels. No call to the driver carries a name or a label.
 //
-// The contract: a Watcher only reads, and hands on one whole view at a time, or
-// none while the API does not answer. Nothing waits for it.
+// The contract: a Watcher only reads. It hands on one whole view at a time, or
+// none while the API does not answer, and tells of what has just been announced
+// by an event without waiting for the next view. Nothing waits for it.
 //
 // Be aware:
 //   - Docker's API accepts connections but says nothing while dockerd starts;
 //     every request has a deadline.
 //   - A view is a little old when it arrives; it carries the time at which the
-//     asking began, so that the engine can tell what it says nothing about.
+//     asking began, so that the engine can tell what it says nothing about. What
+//     it does not know (Labelled is false) says nothing either.
+//   - Events get lost: everything that they tell of is in the next view too.
+//   - To inspect a container that starts waits for the driver's own answers.
+//     Lists of containers, and networks, can be asked for at any time.
 package dockerd
 
 import (
@@ -18,13 +24,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
-	"github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
 
 	"dovesnap/reconcile"
 	"dovesnap/spec"
@@ -33,30 +37,51 @@ import (
 const (
 	requestTimeout = 10 * time.Second
 	settle         = 500 * time.Millisecond // events of one `docker run` come in a burst
-	retryDelay     = 2 * time.Second
+	firstRetry     = 100 * time.Millisecond
+	lastRetry      = 2 * time.Second
 )
+
+// Engine is told of Docker; reconcile.Engine implements it. One call comes at a
+// time of See, and one of the others. Any may tell what is known, or tell of an
+// endpoint or network that is unknown or has gone meanwhile.
+type Engine interface {
+	// Lacks returns those of the endpoints that are not in the State, once that has
+	// been read. A view has them as they are to be restored, or not at all.
+	Lacks(context.Context, []spec.EndpointID) ([]spec.EndpointID, error)
+	// See hears everything, again and again.
+	See(context.Context, reconcile.DockerView) error
+	// Named hears the name of a network that was just made.
+	Named(ctx context.Context, n spec.NetworkID, name string) error
+	// Attached hears whose an endpoint is, a moment after its Join.
+	Attached(ctx context.Context, n spec.NetworkID, e spec.EndpointID, container string, labels map[string]string) error
+	// Started hears of endpoints whose interfaces are now inside a running container
+	// that has a label of ours, once Attached has heard of them.
+	Started(context.Context, []spec.EndpointID) error
+}
 
 // Config says which Docker is watched and for what.
 type Config struct {
-	Host        string        // unix:///var/run/docker.sock
-	Drivers     []string      // ovs, dovesnap
-	Interval    time.Duration // between views when no event comes
-	Controllers []spec.Controller
+	Host        string            // unix:///var/run/docker.sock
+	Drivers     []string          // ovs, dovesnap
+	Interval    time.Duration     // between views when no event comes
+	Controllers []spec.Controller // of networks that name none
+	Managed     bool              // dovesnap writes Faucet's configuration
 }
 
-// Watcher hands views of Docker to See.
+// Watcher tells an Engine of Docker.
 type Watcher struct {
-	cfg Config
-	see func(context.Context, reconcile.DockerView) error
-	log *slog.Logger
+	cfg    Config
+	engine Engine
+	log    *slog.Logger
 
-	mu  sync.Mutex
-	err error // of the last attempt; nil: connected
+	mu       sync.Mutex
+	err      error     // of the last attempt; nil: connected
+	arrivals *arrivals // nil: not connected
 }
 
 // New returns a Watcher that does nothing until Run.
-func New(cfg Config, see func(context.Context, reconcile.DockerView) error, log *slog.Logger) *Watcher {
-	return &Watcher{cfg: cfg, see: see, log: log, err: errors.New("not asked yet")}
+func New(cfg Config, engine Engine, log *slog.Logger) *Watcher {
+	return &Watcher{cfg: cfg, engine: engine, log: log, err: errors.New("not asked yet")}
 }
 
 // Err returns why Docker cannot be seen at the moment; nil when it can.
@@ -66,18 +91,40 @@ func (w *Watcher) Err() error {
 	return w.err
 }
 
+// Expect says that the driver has made an endpoint, so that its container is
+// looked for at once. Docker announces it much later, when the interface is set
+// up: 50 ms after Join in Docker 28. Expect does not wait, and need not be called.
+func (w *Watcher) Expect(n spec.NetworkID, e spec.EndpointID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.arrivals != nil {
+		w.arrivals.expect(n, e)
+	}
+}
+
+func (w *Watcher) follows(a *arrivals) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.arrivals = a
+}
+
 // Run watches until ctx ends. Docker may come and go.
 func (w *Watcher) Run(ctx context.Context) error {
+	delay := firstRetry
 	for ctx.Err() == nil {
 		err := w.watch(ctx)
 		if ctx.Err() != nil {
 			break
 		}
+		if w.Err() == nil {
+			delay = firstRetry // it was there
+		}
 		w.note(err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(retryDelay):
+		case <-time.After(delay):
 		}
+		delay = min(2*delay, lastRetry)
 	}
 	return nil
 }
@@ -96,8 +143,7 @@ func (w *Watcher) note(err error) {
 	}
 }
 
-// watch takes a view, and another after every event that concerns networks and
-// at least every Interval, until something fails.
+// watch takes views and follows events until something fails.
 func (w *Watcher) watch(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -109,27 +155,20 @@ func (w *Watcher) watch(ctx context.Context) error {
 	if err := ping(ctx, c); err != nil {
 		return err
 	}
+	group, ctx := errgroup.WithContext(ctx)
+	stir := make(chan struct{}, 1) // one that waits stands for all
+	a := newArrivals(c, w.engine, w.cfg.Drivers, func() { signal(stir) }, w.log)
+	w.follows(a)
+	defer w.follows(nil)
 	// Subscribed before the first view, so that nothing falls between them.
-	events := c.Events(ctx, client.EventsListOptions{Filters: client.Filters{}.Add("type", "network")})
-	tick := time.NewTicker(w.cfg.Interval)
-	defer tick.Stop()
-	for {
-		if err := w.look(ctx, c); err != nil {
-			return err
-		}
-		w.note(nil)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-events.Err:
-			return fmt.Errorf("the event stream ended: %w", err)
-		case <-tick.C:
-		case <-events.Messages:
-			if err := drain(ctx, events, settle); err != nil {
-				return err
-			}
-		}
+	events, err := subscribe(ctx, c)
+	if err != nil {
+		return err
 	}
+	group.Go(func() error { return follow(ctx, events, a) })
+	group.Go(func() error { return a.run(ctx) })
+	group.Go(func() error { return w.views(ctx, c, a, stir) })
+	return group.Wait()
 }
 
 func ping(ctx context.Context, c *client.Client) error {
@@ -141,94 +180,10 @@ func ping(ctx context.Context, c *client.Client) error {
 	return nil
 }
 
-// drain takes events until the time is over.
-func drain(ctx context.Context, events client.EventsResult, d time.Duration) error {
-	over := time.After(d)
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-events.Err:
-			return fmt.Errorf("the event stream ended: %w", err)
-		case <-events.Messages:
-		case <-over:
-			return nil
-		}
+// signal leaves a token in a channel of one, unless one is there.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
-}
-
-// look takes one view and hands it on.
-func (w *Watcher) look(ctx context.Context, c *client.Client) error {
-	view, err := w.view(ctx, c)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	if err := w.see(ctx, view); err != nil {
-		w.log.Debug("the engine takes no view", "err", err)
-	}
-	return nil
-}
-
-func (w *Watcher) view(ctx context.Context, c *client.Client) (reconcile.DockerView, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	v := reconcile.DockerView{Taken: time.Now(), Networks: map[spec.NetworkID]reconcile.DockerNetwork{}}
-	list, err := c.NetworkList(ctx, client.NetworkListOptions{Filters: client.Filters{}.Add("driver", w.cfg.Drivers...)})
-	if err != nil {
-		return v, fmt.Errorf("cannot list networks: %w", err)
-	}
-	for _, item := range list.Items {
-		got, err := c.NetworkInspect(ctx, item.ID, client.NetworkInspectOptions{})
-		if errdefs.IsNotFound(err) {
-			continue // removed since it was listed
-		}
-		if err != nil {
-			return v, fmt.Errorf("cannot inspect network %q: %w", item.Name, err)
-		}
-		n, err := translate(got.Network, w.cfg.Controllers)
-		if err != nil {
-			return v, fmt.Errorf("cannot read network %q: %w", item.Name, err)
-		}
-		v.Networks[n.Request.ID] = n
-	}
-	return v, nil
-}
-
-// translate turns what inspect shows into what the driver's calls carried.
-func translate(n network.Inspect, controllers []spec.Controller) (reconcile.DockerNetwork, error) {
-	id := spec.NetworkID(n.ID)
-	out := reconcile.DockerNetwork{Name: n.Name, Endpoints: map[spec.EndpointID]reconcile.DockerEndpoint{},
-		Request: spec.Request{ID: id, Options: map[string]any{}, Internal: n.Internal, Controllers: controllers}}
-	for k, v := range n.Options {
-		out.Request.Options[k] = v
-	}
-	for _, c := range n.IPAM.Config {
-		if n.IPAM.Driver == "null" {
-			break // shown as 0.0.0.0/0, and meant as no subnet
-		}
-		gateway := ""
-		if c.Gateway.IsValid() {
-			gateway = c.Gateway.String()
-		}
-		subnet, err := spec.ParseSubnet(c.Subnet.String(), gateway)
-		if err != nil {
-			return out, err
-		}
-		out.Request.Subnets = append(out.Request.Subnets, subnet)
-	}
-	for _, c := range n.Containers {
-		ep := spec.EndpointID(c.EndpointID)
-		out.Endpoints[ep] = reconcile.DockerEndpoint{Container: c.Name, Request: spec.EndpointRequest{ID: ep, Network: id,
-			Address: text(c.IPv4Address), AddressIPv6: text(c.IPv6Address), MAC: c.MacAddress.String()}}
-	}
-	return out, nil
-}
-
-func text(p netip.Prefix) string {
-	if !p.IsValid() {
-		return ""
-	}
-	return p.String()
 }

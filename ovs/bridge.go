@@ -159,8 +159,8 @@ func (t *txn) insertUplink(n spec.Network, i int, u spec.Uplink) string {
 		r["ofport_request"] = int(u.OFPort)
 	}
 	link := t.insert(tableInterface, fmt.Sprintf("uplink_interface_%d", i), r)
-	return t.insert(tablePort, fmt.Sprintf("uplink_port_%d", i), ovsdb.Row{"name": u.Name, "interfaces": references(link),
-		"external_ids": asMap(map[string]string{keyVersion: spec.Version, keyNetwork: string(n.ID), keyUplink: u.Name})})
+	return t.insert(tablePort, fmt.Sprintf("uplink_port_%d", i), uplinkVLANs(n, u).columns(ovsdb.Row{"name": u.Name, "interfaces": references(link),
+		"external_ids": asMap(map[string]string{keyVersion: spec.Version, keyNetwork: string(n.ID), keyUplink: u.Name})}))
 }
 
 // repairBridge adds what differs from the spec to the transaction; nothing, as
@@ -179,12 +179,20 @@ func (t *txn) repairBridge(ctx context.Context, n spec.Network, old row, want br
 		t.update(tableBridge, old.uuid(), change)
 	}
 	for i, u := range n.Uplinks {
-		p, err := t.ses.one(ctx, selectOp(tablePort, where("name", u.Name), "_uuid"))
+		p, err := t.ses.one(ctx, selectOp(tablePort, where("name", u.Name), withVLANs("_uuid", "external_ids")...))
 		if err != nil {
 			return err
 		}
 		if p == nil {
 			t.mutate(tableBridge, old.uuid(), "ports", ovsdb.MutateOperationInsert, references(t.insertUplink(n, i, u)))
+			continue
+		}
+		if p.dict("external_ids")[keyUplink] != u.Name {
+			continue // somebody else's port, and theirs to set
+		}
+		change := ovsdb.NewRow()
+		if uplinkVLANs(n, u).repair(change, p); len(change) > 0 {
+			t.update(tablePort, p.uuid(), change)
 		}
 	}
 	return nil
@@ -223,6 +231,7 @@ func (ses *session) deleteBridge(ctx context.Context, id spec.NetworkID) error {
 	}
 	t := ses.begin()
 	t.mutate(tableRoot, ses.root, "bridges", ovsdb.MutateOperationDelete, references(b.uuid()))
+	t.removeLimits(keyNetwork, string(id))
 	_, err = t.apply(ctx, true)
 	return err
 }

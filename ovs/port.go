@@ -31,23 +31,30 @@ func (s *Switch) EnsurePort(ctx context.Context, n spec.Network, e spec.Endpoint
 
 func (ses *session) ensurePort(ctx context.Context, n spec.Network, e spec.Endpoint) (spec.OFPort, error) {
 	name := spec.HostLink(e.ID)
-	found, err := ses.read(ctx,
-		selectOp(tablePort, where("name", name), "_uuid", "external_ids"),
-		selectOp(tableInterface, where("name", name), "_uuid", "ofport_request", "ofport", "error"),
-		selectOp(tableBridge, where("name", n.Bridge), "_uuid", "external_ids"))
+	found, err := ses.read(ctx, append(limitsOf(e.ID),
+		selectOp(tableBridge, where("name", n.Bridge), "_uuid", "external_ids", "datapath_type"),
+		selectOp(tablePort, where("name", name), withVLANs("_uuid", "external_ids", "qos")...),
+		selectOp(tableInterface, where("name", name), "_uuid", "ofport_request", "ofport", "error", "ingress_policing_rate", "ingress_policing_burst"))...)
 	if err != nil {
 		return 0, err
 	}
+	old, bridges, ports, interfaces := limits{found[0], found[1]}, found[2], found[3], found[4]
 	t := ses.begin()
-	if len(found[0]) == 0 {
-		err = t.createPort(n, e, found[2])
+	if len(ports) == 0 {
+		err = t.createPort(n, e, bridges, old)
 	} else {
-		err = t.repairPort(e, found[0][0], found[1])
+		err = t.repairPort(n, e, ports[0], interfaces, old)
+	}
+	if err == nil {
+		err = checkTrunks(n, e)
+	}
+	if err == nil && len(bridges) > 0 {
+		err = checkLimits(e, bridges[0])
 	}
 	if err != nil {
 		return 0, err
 	}
-	now := [][]row{found[1]}
+	now := [][]row{interfaces}
 	// A row that vswitchd has not come to yet is waited for, as a new one is.
 	if _, pending := ofports(now, name); len(t.ops) > 0 || pending != nil {
 		if now, err = t.apply(ctx, true, interfaceChecks(name)...); err != nil {
@@ -66,7 +73,7 @@ func portMarks(e spec.Endpoint) (map[string]string, error) {
 	return map[string]string{keyVersion: spec.Version, keyNetwork: string(e.Network), keyEndpoint: string(e.ID), keySpec: string(text)}, err
 }
 
-func (t *txn) createPort(n spec.Network, e spec.Endpoint, bridges []row) error {
+func (t *txn) createPort(n spec.Network, e spec.Endpoint, bridges []row, old limits) error {
 	if len(bridges) == 0 || bridges[0].dict("external_ids")[keyNetwork] != string(n.ID) {
 		return fmt.Errorf("bridge %q is missing", n.Bridge)
 	}
@@ -75,14 +82,17 @@ func (t *txn) createPort(n spec.Network, e spec.Endpoint, bridges []row) error {
 		return err
 	}
 	name := spec.HostLink(e.ID)
+	rate, burst := policing(e)
 	t.insert(tableInterface, "interface", ovsdb.Row{"name": name, "ofport_request": int(e.OFPort),
+		"ingress_policing_rate": rate, "ingress_policing_burst": burst,
 		"external_ids": asMap(map[string]string{"attached-mac": string(e.MAC)})})
-	t.insert(tablePort, "port", ovsdb.Row{"name": name, "interfaces": references("interface"), "external_ids": asMap(marks)})
+	t.insert(tablePort, "port", endpointVLANs(n, e).columns(ovsdb.Row{"name": name, "interfaces": references("interface"),
+		"external_ids": asMap(marks), "qos": t.limit(e, old)}))
 	t.mutate(tableBridge, bridges[0].uuid(), "ports", ovsdb.MutateOperationInsert, references("port"))
 	return nil
 }
 
-func (t *txn) repairPort(e spec.Endpoint, port row, interfaces []row) error {
+func (t *txn) repairPort(n spec.Network, e spec.Endpoint, port row, interfaces []row, old limits) error {
 	have := port.dict("external_ids")
 	if have[keyEndpoint] != string(e.ID) {
 		return errors.New("a port of this name exists that is not this endpoint's")
@@ -96,12 +106,23 @@ func (t *txn) repairPort(e spec.Endpoint, port row, interfaces []row) error {
 	}
 	change := ovsdb.NewRow()
 	setMap(change, "external_ids", have, marks)
+	endpointVLANs(n, e).repair(change, port)
+	if !old.receives(e, port) {
+		change["qos"] = t.limit(e, old)
+	}
 	if len(change) > 0 {
 		t.update(tablePort, port.uuid(), change)
 	}
+	rate, burst := policing(e)
 	for _, i := range interfaces {
-		if request, ok := i.number("ofport_request"); !ok || request != int(e.OFPort) {
-			t.update(tableInterface, i.uuid(), ovsdb.Row{"ofport_request": int(e.OFPort)})
+		change := ovsdb.NewRow()
+		for column, want := range map[string]int{"ofport_request": int(e.OFPort), "ingress_policing_rate": rate, "ingress_policing_burst": burst} {
+			if have, ok := i.number(column); !ok || have != want {
+				change[column] = want
+			}
+		}
+		if len(change) > 0 {
+			t.update(tableInterface, i.uuid(), change)
 		}
 	}
 	return nil
@@ -122,19 +143,36 @@ func (s *Switch) DeletePort(ctx context.Context, id spec.EndpointID) error {
 }
 
 func (ses *session) deletePort(ctx context.Context, id spec.EndpointID) error {
-	p, err := ses.one(ctx, selectOp(tablePort, where("name", spec.HostLink(id)), "_uuid", "external_ids"))
-	if err != nil || p == nil || p.dict("external_ids")[keyEndpoint] != string(id) {
-		return err
-	}
-	// Whichever bridge it's in by now: somebody may have moved it.
-	b, err := ses.one(ctx, selectOp(tableBridge, []ovsdb.Condition{ovsdb.NewCondition("ports", ovsdb.ConditionIncludes, references(p.uuid()))}, "_uuid"))
-	if err != nil || b == nil {
+	found, err := ses.read(ctx, append(limitsOf(id), selectOp(tablePort, where("name", spec.HostLink(id)), "_uuid", "external_ids"))...)
+	if err != nil {
 		return err
 	}
 	t := ses.begin()
-	t.mutate(tableBridge, b.uuid(), "ports", ovsdb.MutateOperationDelete, references(p.uuid()))
-	_, err = t.commit(ctx, false)
+	for _, p := range found[2] {
+		if p.dict("external_ids")[keyEndpoint] != string(id) {
+			return nil
+		}
+		// Whichever bridge it's in by now: somebody may have moved it.
+		b, err := ses.one(ctx, selectOp(tableBridge, having(p.uuid()), "_uuid"))
+		if err != nil {
+			return err
+		}
+		if b != nil {
+			t.mutate(tableBridge, b.uuid(), "ports", ovsdb.MutateOperationDelete, references(p.uuid()))
+		}
+	}
+	if !(limits{found[0], found[1]}).none() {
+		t.removeLimits(keyEndpoint, string(id))
+	}
+	if len(t.ops) > 0 {
+		_, err = t.commit(ctx, false)
+	}
 	return err
+}
+
+// having selects the bridge that a port is in.
+func having(port string) []ovsdb.Condition {
+	return []ovsdb.Condition{ovsdb.NewCondition("ports", ovsdb.ConditionIncludes, references(port))}
 }
 
 // interfaceChecks reads what vswitchd says of interfaces; ofports judges it.

@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,15 +21,23 @@ import (
 // touches nothing of the host. libovsdb's in-memory server would do without
 // processes, but it knows no commit operation and no vswitchd.
 type daemons struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	server   *exec.Cmd
 	vswitchd *exec.Cmd
+	flags    []string // of vswitchd
 }
 
 const schema = "/usr/share/openvswitch/vswitch.ovsschema"
 
-func startOVS(t *testing.T) *daemons {
+func startOVS(t testing.TB) *daemons {
+	t.Helper()
+	return startWith(t, []string{"--enable-dummy=override"}, "init")
+}
+
+// startWith starts them with flags of vswitchd's, on a database to which ovs-vsctl
+// has done what setup says.
+func startWith(t testing.TB, flags []string, setup ...string) *daemons {
 	t.Helper()
 	for _, tool := range []string{"ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -38,11 +48,11 @@ func startOVS(t *testing.T) *daemons {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &daemons{t: t, dir: dir}
+	d := &daemons{t: t, dir: dir, flags: flags}
 	t.Cleanup(d.stop)
 	d.command("ovsdb-tool", "create", d.path("conf.db"), schema)
 	d.startServer()
-	d.vsctl("--no-wait", "init")
+	d.vsctl(append([]string{"--no-wait"}, setup...)...)
 	d.startVswitchd()
 	return d
 }
@@ -54,12 +64,19 @@ func (d *daemons) endpoint() string { return "unix:" + d.path("db.sock") }
 func (d *daemons) startServer() {
 	d.t.Helper()
 	d.server = d.start("ovsdb-server", d.path("conf.db"), "--remote=p"+d.endpoint(), "--unixctl="+d.path("server.ctl"))
-	d.await("the database's socket", func() bool { _, err := os.Stat(d.path("db.sock")); return err == nil })
+	d.await("the database's socket", func() bool { // which is there a moment before it listens
+		conn, err := net.Dial("unix", d.path("db.sock"))
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
 }
 
 func (d *daemons) startVswitchd() {
 	d.t.Helper()
-	d.vswitchd = d.start("ovs-vswitchd", d.endpoint(), "--enable-dummy=override", "--disable-system", "--unixctl="+d.path("vswitchd.ctl"))
+	// Its flags first: it can only override what is not disabled yet.
+	d.vswitchd = d.start("ovs-vswitchd", slices.Concat([]string{d.endpoint()}, d.flags, []string{"--disable-system", "--unixctl=" + d.path("vswitchd.ctl")})...)
 }
 
 func (d *daemons) start(name string, args ...string) *exec.Cmd {
@@ -139,7 +156,7 @@ func (d *daemons) connect() *Switch {
 	return s
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
+func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
 	return ctx

@@ -3,6 +3,8 @@
 package ovs
 
 import (
+	"slices"
+
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
@@ -26,6 +28,8 @@ const (
 	tablePort       = "Port"
 	tableInterface  = "Interface"
 	tableController = "Controller"
+	tableQoS        = "QoS"
+	tableQueue      = "Queue"
 )
 
 // row reads the columns of a selected row. OVSDB writes a set of one element as
@@ -47,6 +51,23 @@ func (r row) flag(column string) bool {
 func (r row) number(column string) (int, bool) {
 	f, ok := r[column].(float64)
 	return int(f), ok
+}
+
+// numbers reads a set of integers, in ascending order.
+func (r row) numbers(column string) []int {
+	var out []int
+	switch v := r[column].(type) {
+	case float64:
+		out = append(out, int(v))
+	case ovsdb.OvsSet:
+		for _, e := range v.GoSet {
+			if f, ok := e.(float64); ok {
+				out = append(out, int(f))
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (r row) uuid() string {
@@ -100,6 +121,24 @@ func references(rows ...string) ovsdb.OvsSet {
 	out := ovsdb.OvsSet{GoSet: []any{}}
 	for _, r := range rows {
 		out.GoSet = append(out.GoSet, ovsdb.UUID{GoUUID: r})
+	}
+	return out
+}
+
+// integers writes a set of integers.
+func integers(numbers ...int) ovsdb.OvsSet {
+	out := ovsdb.OvsSet{GoSet: []any{}}
+	for _, n := range numbers {
+		out.GoSet = append(out.GoSet, n)
+	}
+	return out
+}
+
+// optional writes a set of at most one element: none for the zero value.
+func optional[T comparable](value T) ovsdb.OvsSet {
+	out := ovsdb.OvsSet{GoSet: []any{}}
+	if value != *new(T) {
+		out.GoSet = append(out.GoSet, value)
 	}
 	return out
 }

@@ -12,6 +12,8 @@
 //   - Nothing is cached: each method asks the server for the rows it needs, by
 //     name or mark. libovsdb's cache hands on an update table by table, so that
 //     a reader sees half of it; and one owner of the State needs no second copy.
+//     The monitor behind PortsChanged is a bell: it says that there is something
+//     to ask for, and what it is told is not looked at.
 //   - After a lost connection Resync tells the engine to look at everything.
 //   - Creations are committed durably: a plain commit loses acknowledged rows
 //     in a power cut. The removal of an endpoint is not, since an endpoint of
@@ -47,6 +49,8 @@ type Switch struct {
 	endpoint string
 	log      *slog.Logger
 	resync   chan struct{}
+	// portsChanged is rung by the monitor of ports.
+	portsChanged chan struct{}
 	// settleWithin is the constant, but in tests.
 	settleWithin time.Duration
 
@@ -57,7 +61,7 @@ type Switch struct {
 // New returns a Switch for an endpoint such as unix:/run/openvswitch/db.sock.
 // It connects in Run.
 func New(endpoint string, log *slog.Logger) *Switch {
-	return &Switch{endpoint: endpoint, log: log, resync: make(chan struct{}, 1), settleWithin: settleWithin}
+	return &Switch{endpoint: endpoint, log: log, resync: make(chan struct{}, 1), portsChanged: make(chan struct{}, 1), settleWithin: settleWithin}
 }
 
 // Resync receives after every (re)connect: what was known may be stale.
@@ -108,6 +112,7 @@ func (s *Switch) serve(ctx context.Context) error {
 		case <-done:
 		}
 	}()
+	defer s.accompany(ctx)()
 	s.publish(ses)
 	defer s.publish(nil)
 	s.log.Info("connected to Open vSwitch's database", "endpoint", s.endpoint)

@@ -39,6 +39,8 @@ type Driver struct {
 	Controllers []spec.Controller
 	// FaucetManaged reports that dovesnap writes Faucet's configuration.
 	FaucetManaged bool
+	// Created is called, if there is one, when an endpoint was made.
+	Created func(spec.NetworkID, spec.EndpointID)
 }
 
 // Keys of the Options that Docker sends (moby, libnetwork/netlabel).
@@ -120,6 +122,9 @@ func (d *Driver) createEndpoint(ctx context.Context, r network.CreateEndpointReq
 	}
 	if ep, err = d.Engine.CreateEndpoint(ctx, ep); err != nil {
 		return network.CreateEndpointResponse{}, err
+	}
+	if d.Created != nil {
+		d.Created(ep.Network, ep.ID)
 	}
 	answer := network.CreateEndpointResponse{Interface: &network.EndpointInterface{}}
 	if given.MacAddress == "" { // only what was empty may be filled in

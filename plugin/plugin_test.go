@@ -77,6 +77,9 @@ func (e *engine) CreateEndpoint(ctx context.Context, ep spec.Endpoint) (spec.End
 		return ep, fmt.Errorf("network %q is not known", ep.Network)
 	}
 	ep.OFPort = 1
+	if ep.MAC == "" {
+		ep.MAC = spec.EndpointMAC(ep.ID, ep.Addresses, "")
+	}
 	e.endpoints[ep.ID] = ep
 	return ep, err
 }

@@ -4,6 +4,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"dovesnap/link"
@@ -27,8 +28,9 @@ type DockerNetwork struct {
 type DockerEndpoint struct {
 	Container string
 	Request   spec.EndpointRequest
-	Labels    map[string]string // of the container
-	Labelled  bool              // they are known
+	Labels    map[string]string // the container's
+	Labelled  bool              // Labels are known; Docker may not list the container yet
+	Running   bool              // its interface is inside the container
 }
 
 // dockerMemory tells what Docker has just not heard of from what it has
@@ -93,6 +95,9 @@ func (e *Engine) See(ctx context.Context, v DockerView) error {
 				if ep.Labelled {
 					e.report("labels of "+SubjectEndpoint(eid), e.label(ctx, eid, ep.Labels))
 				}
+				if ep.Running {
+					e.report("MAC of "+SubjectEndpoint(eid), e.setMAC(ctx, eid))
+				}
 			}
 		}
 		e.dropForgotten(ctx, v)
@@ -102,6 +107,20 @@ func (e *Engine) See(ctx context.Context, v DockerView) error {
 		e.docker.prune(v, e.cfg.Grace)
 		return nil
 	})
+}
+
+// Lacks returns those of the endpoints that are not in the State, once that has been
+// read: a view is to have them as they are to be restored.
+func (e *Engine) Lacks(ctx context.Context, ids []spec.EndpointID) ([]spec.EndpointID, error) {
+	select {
+	case <-e.ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(id spec.EndpointID) bool {
+		_, known := e.endpoint(id)
+		return known
+	}), nil
 }
 
 func (e *Engine) takeNames(v DockerView) {

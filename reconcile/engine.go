@@ -46,6 +46,7 @@ type Ports interface {
 	NotePort(context.Context, spec.Endpoint) error
 	PortFlows(context.Context, spec.Network, spec.OFPort) (int, error) // how many flows match what comes in there
 	Heard(context.Context, spec.Network) (map[spec.OFPort]bool, error)
+	SweepQoS(context.Context) error // removes limits whose port is gone
 	ForeignPorts(context.Context) (map[spec.NetworkID][]spec.ForeignPort, error)
 }
 
@@ -127,11 +128,11 @@ type Engine struct {
 	rulesWritten bool // the packet filter's rules are those of the State
 	faucet       Faucet
 	foreign      map[spec.NetworkID][]spec.ForeignPort
-	wrong        map[spec.EndpointID]error // what is wrong with a container's labels
-	closing      map[spec.EndpointID]bool  // held, and Faucet must forget the port first
-	again        *time.Timer               // for those
-	nudges       map[spec.EndpointID]int   // how often a port was told again
-	listen       *time.Timer               // when to look which have been heard
+	wrong        map[spec.EndpointID]slip // what is wrong with a container's labels
+	closing      map[spec.EndpointID]bool // held, and Faucet must forget the port first
+	again        *time.Timer              // for those
+	nudges       map[spec.EndpointID]int  // how often a port was told again
+	listen       *time.Timer              // when to look which have been heard
 
 	busySince atomic.Pointer[time.Time] // when the loop began what it does; nil: it waits
 
@@ -156,7 +157,7 @@ func New(sw Switch, links Links, fw Firewall, cfg Config, log *slog.Logger) *Eng
 	}
 	return &Engine{sw: sw, links: links, fw: fw, cfg: cfg, log: log,
 		itemTimeout: itemTimeout, faucet: faucet, again: stopped(), listen: stopped(),
-		wrong: map[spec.EndpointID]error{}, closing: map[spec.EndpointID]bool{}, nudges: map[spec.EndpointID]int{},
+		wrong: map[spec.EndpointID]slip{}, closing: map[spec.EndpointID]bool{}, nudges: map[spec.EndpointID]int{},
 		ops: make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
 		state: spec.NewState(), problems: map[string]string{}}
 }

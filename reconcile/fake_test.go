@@ -161,6 +161,8 @@ func (h *host) Heard(context.Context, spec.Network) (map[spec.OFPort]bool, error
 	return h.heard, nil
 }
 
+func (h *host) SweepQoS(context.Context) error { return nil }
+
 func (h *host) ForeignPorts(context.Context) (map[spec.NetworkID][]spec.ForeignPort, error) {
 	return h.foreign, nil
 }

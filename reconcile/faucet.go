@@ -49,7 +49,7 @@ func (e *Engine) mayPass(n spec.Network, ep spec.Endpoint) bool {
 		return true
 	case !ep.Labelled && ep.ACL == "":
 		return false
-	case e.wrong[ep.ID] != nil || e.faucet.Refused(n, ep) != nil:
+	case ep.ACL == "" && e.wrong[ep.ID].unclear || e.faucet.Refused(n, ep) != nil:
 		return false
 	}
 	return e.faucet.Settled(n, ep)
@@ -57,13 +57,19 @@ func (e *Engine) mayPass(n spec.Network, ep spec.Endpoint) bool {
 
 // policyError tells why an endpoint will not be let through until somebody acts.
 func (e *Engine) policyError(n spec.Network, ep spec.Endpoint) error {
-	if err := e.wrong[ep.ID]; err != nil {
-		return err
+	if wrong, ok := e.wrong[ep.ID]; ok {
+		return wrong
 	}
 	if e.guards(n) {
 		return e.faucet.Refused(n, ep)
 	}
 	return nil
+}
+
+// slip is what is wrong with a container's labels.
+type slip struct {
+	error
+	unclear bool // which ACL they ask for cannot be told
 }
 
 // want tells Faucet of the State.
@@ -136,7 +142,7 @@ func (e *Engine) label(ctx context.Context, id spec.EndpointID, labels map[strin
 		err = spec.CheckPort(n, spec.Endpoint{ACL: said.ACL}, e.cfg.Faucet != nil)
 	}
 	if err != nil {
-		e.wrong[id] = err
+		e.wrong[id] = slip{err, said.Unclear}
 		e.report(SubjectEndpoint(id), err)
 	}
 	ep.Labelled = true
@@ -145,12 +151,12 @@ func (e *Engine) label(ctx context.Context, id spec.EndpointID, labels map[strin
 	}
 	if ep.MACPrefix == "" && said.MACPrefix != "" {
 		ep.MACPrefix, ep.MAC = said.MACPrefix, said.MACPrefix.On(ep.MAC)
-		if _, err := e.links.SetMAC(ctx, id, ep.MAC); err != nil {
-			e.report(SubjectEndpoint(id), err)
-		}
 	}
 	e.change(func(s spec.State) { s.Endpoints[id] = ep })
 	e.want()
+	if err := e.setMAC(ctx, id); err != nil {
+		e.report(SubjectEndpoint(id), err)
+	}
 	if ep.Held {
 		return e.letThrough(ctx, n, ep)
 	}
@@ -163,13 +169,21 @@ func (e *Engine) Started(ctx context.Context, ids []spec.EndpointID) error {
 	return e.do(ctx, func(ctx context.Context) error {
 		var errs []error
 		for _, id := range ids {
-			if ep, ok := e.endpoint(id); ok && ep.MACPrefix != "" {
-				_, err := e.links.SetMAC(ctx, id, ep.MAC)
-				errs = append(errs, err)
-			}
+			errs = append(errs, e.setMAC(ctx, id))
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// setMAC gives an endpoint's interface the MAC address that its label asks for,
+// wherever it is.
+func (e *Engine) setMAC(ctx context.Context, id spec.EndpointID) error {
+	ep, ok := e.endpoint(id)
+	if !ok || ep.MACPrefix == "" {
+		return nil
+	}
+	_, err := e.links.SetMAC(ctx, id, ep.MAC)
+	return err
 }
 
 // recheck is how soon an endpoint is looked at again that Faucet has not shut off

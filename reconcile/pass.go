@@ -123,10 +123,8 @@ func (e *Engine) repair(ctx context.Context, n spec.Network, ep spec.Endpoint, p
 		e.change(func(s spec.State) { s.Endpoints[ep.ID] = now })
 		e.want()
 	}
-	if ep.MACPrefix != "" {
-		if _, err := e.links.SetMAC(ctx, ep.ID, ep.MAC); err != nil {
-			return err
-		}
+	if err := e.setMAC(ctx, ep.ID); err != nil {
+		return err
 	}
 	return e.policyError(n, now)
 }
@@ -177,5 +175,5 @@ func (e *Engine) sweep(ctx context.Context, found []link.Found) error {
 			errs = append(errs, e.sw.DeleteBridge(ctx, id))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.sw.SweepQoS(ctx))...)
 }

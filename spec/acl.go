@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Expr says which Faucet ACLs apply, network by network: ITEM[/ITEM…], an ITEM
@@ -16,52 +18,74 @@ type Expr string
 
 var aclName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
 
-// ParseExpr checks an expression. What the old program passed over without a
-// word, such as an item with two colons, is refused: a container must not run
-// under a laxer ACL than its own for the sake of a typo.
+// exprForm is the syntax in an error.
+const exprForm = "ACL[,ACL…] or NETWORK:ACL[,ACL…], several of these joined by /"
+
+// ParseExpr checks an expression and takes the blanks around its parts off. What
+// the old program passed over without a word, such as an item with two colons, is
+// refused: a container must not run under a laxer ACL than its own for the sake
+// of a typo.
 func ParseExpr(s string) (Expr, error) {
-	if s == "" {
-		return "", fmt.Errorf("it names no ACL")
+	if strings.TrimSpace(s) == "" {
+		return "", fmt.Errorf("it names no ACL; leave it out to ask for none")
 	}
+	var items []string
 	for _, item := range strings.Split(s, "/") {
-		network, acls, named := strings.Cut(item, ":")
+		network, acls, named := cutItem(item)
 		switch {
-		case !named:
-			acls = item
-		case network == "":
-			return "", fmt.Errorf("%q names no network before the colon", item)
-		case acls == "":
-			continue // what the network does by default
+		case strings.Count(item, ":") > 1:
+			return "", fmt.Errorf("%q has more than one colon: %s", item, exprForm)
+		case named && !printable(network):
+			return "", fmt.Errorf("%q names no network before the colon: %s", item, exprForm)
+		case named && acls == "":
+			items = append(items, network+":") // what that network does by default
+			continue
 		}
-		for _, name := range strings.Split(acls, ",") {
-			if !aclName.MatchString(name) {
-				return "", fmt.Errorf("%q is not the name of an ACL (in %q: ACL[,ACL…] or NETWORK:ACL[,ACL…], several of these joined by /)", name, s)
+		names := strings.Split(acls, ",")
+		for i, name := range names {
+			names[i] = strings.TrimSpace(name)
+			if !aclName.MatchString(names[i]) {
+				return "", fmt.Errorf("%q is not the name of an ACL (in %q: %s)", names[i], s, exprForm)
 			}
 		}
+		item = strings.Join(names, ",")
+		if named {
+			item = network + ":" + item
+		}
+		items = append(items, item)
 	}
-	return Expr(s), nil
+	return Expr(strings.Join(items, "/")), nil
+}
+
+// cutItem takes an item apart; named tells one for a single network.
+func cutItem(item string) (network, acls string, named bool) {
+	network, acls, named = strings.Cut(item, ":")
+	if !named {
+		network, acls = "", item
+	}
+	return strings.TrimSpace(network), strings.TrimSpace(acls), named
+}
+
+// printable reports whether a text could be the name of one of Docker's networks,
+// which allows nearly anything.
+func printable(s string) bool {
+	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // For returns the ACLs of the network of that name; nil when the expression says
-// nothing of it.
+// nothing of it. While the name is not known yet (""), that is only what holds for
+// any network, and an item for this one may say otherwise.
 func (e Expr) For(network string) []string {
-	var acls string
-	if e == "" {
-		return nil
-	}
+	last := ""
 	for _, item := range strings.Split(string(e), "/") {
-		name, value, named := strings.Cut(item, ":")
-		switch {
-		case !named:
-			acls = item
-		case name == network:
-			acls = value
+		if name, acls, named := cutItem(item); !named || name == network {
+			last = acls
 		}
 	}
-	if acls == "" {
+	if last == "" {
 		return nil
 	}
-	return strings.Split(acls, ",")
+	return strings.Split(last, ",")
 }
 
 // ACLs returns the ACLs of an endpoint on its network: its own, else the

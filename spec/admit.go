@@ -2,9 +2,7 @@
 
 package spec
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Admit refuses a network that clashes with one in the State, naming the other
 // party by name(id). A network does not clash with itself: Docker repeats a call
@@ -24,18 +22,22 @@ func (s State) Admit(n Network, name func(NetworkID) string) error {
 		}
 		for _, u := range n.Uplinks {
 			if u.Name == other.Bridge {
-				errs = append(errs, fmt.Errorf("option ovs.bridge.add_ports: %s is the bridge of %s", u.Name, party))
+				errs = append(errs, fmt.Errorf("option %s: %s is the bridge of %s", u.option(), u.Name, party))
 			}
 		}
 		for _, v := range other.Uplinks {
 			if v.Name == n.Bridge {
-				errs = append(errs, fmt.Errorf("option ovs.bridge.name: %q is in add_ports of %s", n.Bridge, party))
+				errs = append(errs, fmt.Errorf("option ovs.bridge.name: %q is in %s of %s", n.Bridge, v.option(), party))
 			}
 			for _, u := range n.Uplinks {
 				if u.Name == v.Name {
-					errs = append(errs, fmt.Errorf("option ovs.bridge.add_ports: %s is in %s", u.Name, party))
+					errs = append(errs, fmt.Errorf("option %s: %s is in %s", u.option(), u.Name, party))
 				}
 			}
+		}
+		if n.VLAN == other.VLAN && n.VLANOutACL != "" && other.VLANOutACL != "" && n.VLANOutACL != other.VLANOutACL {
+			// Faucet has one for a VLAN, whatever the datapath.
+			errs = append(errs, fmt.Errorf("option ovs.bridge.vlan_out_acl: that of VLAN %d is %q by %s", n.VLAN, other.VLANOutACL, party))
 		}
 		if n.Routed() && other.Routed() {
 			errs = append(errs, n.overlap(other, party))

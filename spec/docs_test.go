@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,15 +38,40 @@ func TestOptionsPage(t *testing.T) {
 
 // A cell with a bar or a line break would break the page's table.
 func TestOptionTexts(t *testing.T) {
-	for _, o := range spec.Options {
-		for _, cell := range []string{o.Name, o.Syntax, o.Default, o.Help} {
+	check := func(name, help string, cells ...string) {
+		for _, cell := range append(cells, name, help) {
 			if strings.ContainsAny(cell, "|\n") {
-				t.Errorf("%s: %q does not fit in a table", o.Name, cell)
+				t.Errorf("%s: %q does not fit in a table", name, cell)
 			}
 		}
-		if o.Help == "" {
-			t.Errorf("%s has no help", o.Name)
+		if help == "" {
+			t.Errorf("%s has no help", name)
 		}
+	}
+	for _, o := range spec.Options {
+		check(o.Name, o.Help, o.Syntax, o.Default, o.Faucet, o.Example)
+	}
+	for _, k := range spec.PortKeys {
+		check(k.Name, k.Help, k.Syntax, k.Faucet, k.Example)
+	}
+}
+
+// What is not available yet is this and nothing else.
+func TestLater(t *testing.T) {
+	var got []string
+	for _, o := range spec.Options {
+		if o.Later {
+			got = append(got, o.Name)
+		}
+	}
+	for _, k := range spec.PortKeys {
+		if k.Later {
+			got = append(got, k.Name)
+		}
+	}
+	want := []string{"ovs.bridge.dhcp", "ovs.bridge.lbport", "ovs.bridge.mirror_tunnel_vid", "dovesnap.faucet.mirror"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
@@ -55,8 +81,13 @@ func TestWriteOptionsNamesAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if want := len(spec.Options) + 1; len(lines) != want {
+	if want := len(spec.Options) + len(spec.PortKeys) + 3; len(lines) != want {
 		t.Errorf("%d lines, want %d", len(lines), want)
+	}
+	for _, k := range spec.PortKeys {
+		if !strings.Contains(b.String(), "\n"+k.Name+" ") {
+			t.Errorf("%s is missing", k.Name)
+		}
 	}
 	if strings.Contains(b.String(), "`") {
 		t.Error("Markdown in plain text")

@@ -5,16 +5,16 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
-// portKeys are the driver-opts of an endpoint.
-var portKeys = []string{vlanKey, ofportKey, trunksKey, rateInKey, rateOutKey, aclKey, macPrefixKey}
-
 const (
-	portMapOption = "com.docker.network.portmap"
-	ifNameOption  = "com.docker.network.endpoint.ifname"
+	dockerPrefix  = "com.docker.network."
+	portMapOption = dockerPrefix + "portmap"
+	ifNameOption  = dockerPrefix + "endpoint.ifname"
 )
 
 // EndpointRequest is what Docker's CreateEndpoint says of an endpoint, still as
@@ -51,56 +51,37 @@ func ParseEndpoint(r EndpointRequest) (Endpoint, error) {
 			errs = append(errs, err)
 		}
 	}
-	for _, name := range sortedKeys(r.Options) {
+	for _, name := range slices.Sorted(maps.Keys(r.Options)) {
 		if err := e.setOption(name, r.Options[name]); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	if e.MAC != "" && e.MACPrefix != "" {
-		errs = append(errs, fmt.Errorf("driver-opt %s: a MAC address is given too", macPrefixKey))
+	if e.MACPrefix.On(e.MAC) != e.MAC { // Docker tells a restored endpoint's, which has it
+		errs = append(errs, fmt.Errorf("driver-opt %s: the MAC address %s, which is given too, does not begin with %s", macPrefixKey, e.MAC, e.MACPrefix))
 	}
 	return e, oneLine(errs)
 }
 
+// setOption reads one option of an endpoint. Any key that isn't Docker's is a
+// driver-opt, and one that is unknown is refused: a slip of the pen must not cost
+// an ACL.
 func (e *Endpoint) setOption(name string, value any) error {
-	text, _ := value.(string)
+	text, isText := value.(string)
 	switch {
-	case name == ifNameOption:
-		e.IfName = text
-		return CheckLinkName(text)
 	case name == portMapOption:
 		return RefusePorts(value)
-	case !strings.HasPrefix(name, portKeyPrefix) && !strings.HasPrefix(name, labelPrefix):
-		return nil // Docker's own
+	case name != ifNameOption && strings.HasPrefix(name, dockerPrefix):
+		return nil
+	case !isText:
+		return fmt.Errorf("driver-opt %s: its value is not a string", name)
+	case name != ifNameOption:
+		return e.setKey(driverOpt, name, strings.TrimSpace(text))
 	}
-	if err := e.setPortKey(name, strings.TrimSpace(text)); err != nil {
+	e.IfName = text
+	if err := CheckLinkName(text); err != nil {
 		return fmt.Errorf("driver-opt %s: %w", name, err)
 	}
 	return nil
-}
-
-func (e *Endpoint) setPortKey(name, v string) (err error) {
-	switch name {
-	case vlanKey:
-		e.VLAN, err = ParseVLAN(v)
-	case ofportKey:
-		e.OFPort, err = ParseOFPort(v)
-	case trunksKey:
-		e.Trunks, err = ParseVLANs(v)
-	case rateInKey:
-		e.RateIn, err = ParseBitRate(v)
-	case rateOutKey:
-		e.RateOut, err = ParseBitRate(v)
-	case aclKey:
-		e.ACL, err = ParseExpr(v)
-	case macPrefixKey:
-		e.MACPrefix, err = ParseMACPrefix(v)
-	case mirrorKey:
-		err = errors.New("mirroring is not available yet")
-	default:
-		err = fmt.Errorf("it is unknown; did you mean %s?", Nearest(name, portKeys))
-	}
-	return err
 }
 
 // RefusePorts says no to published ports in a portmap option's value, a list of

@@ -35,13 +35,13 @@ func FuzzParseControllers(f *testing.F) {
 // being stored, and satisfy what OVSDB and the kernel ask for.
 func FuzzParseNetwork(f *testing.F) {
 	for i := range spec.Options {
-		for _, v := range []string{"", "nat", "0x1", "1500", "true", "0e:00:00:00:00:01", "eth1/2,eth2", "tcp:127.0.0.1:6653", "-1", "\x00"} {
+		for _, v := range []string{"", "nat", "0x1", "1500", "true", "0e:00:00:00:00:01", "eth1/2,eth2", "eth1//a/20", "lab:a/b,c", "tcp:127.0.0.1:6653", "-1", "\x00"} {
 			f.Add(uint8(i), v)
 		}
 	}
 	f.Fuzz(func(t *testing.T, option uint8, value string) {
 		name := spec.Options[int(option)%len(spec.Options)].Name
-		r := request()
+		r := managed()
 		r.Options[name] = value
 		n, err := spec.ParseNetwork(r)
 		if err != nil {
@@ -52,6 +52,11 @@ func FuzzParseNetwork(f *testing.F) {
 		}
 		if n.DPID == 0 || n.Mode == "" || n.VLAN < 1 || n.VLAN > 4094 || (n.MTU != 0 && n.MTU < 68) || spec.CheckLinkName(n.Bridge) != nil {
 			t.Errorf("%s=%q was accepted: %+v", name, value, n)
+		}
+		for i, u := range n.Uplinks {
+			if spec.CheckLinkName(u.Name) != nil || u.OFPort < 1 || u.OFPort > spec.MaxOFPort || u.VLAN < 0 || u.VLAN > 4094 || (i > 0 && u.Name == n.Uplinks[i-1].Name) {
+				t.Errorf("%s=%q was accepted: %+v", name, value, n.Uplinks)
+			}
 		}
 		text, err := json.Marshal(n)
 		if err != nil {

@@ -3,59 +3,83 @@
 package spec
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// Keys of container labels, which are endpoint driver-opts too. A driver-opt
-// arrives with the endpoint and wins; a label is read from Docker afterwards.
-const (
-	labelPrefix   = "dovesnap.faucet."
-	aclKey        = labelPrefix + "portacl"
-	macPrefixKey  = labelPrefix + "mac_prefix"
-	mirrorKey     = labelPrefix + "mirror"
-	vlanKey       = "ovs.port.vlan"
-	ofportKey     = "ovs.port.ofport"
-	trunksKey     = "ovs.port.trunks"
-	rateInKey     = "ovs.port.rate_in"
-	rateOutKey    = "ovs.port.rate_out"
-	portKeyPrefix = "ovs."
-)
-
-var labelKeys = []string{aclKey, macPrefixKey, mirrorKey}
-
 // Labels are what a container's labels say of its endpoints.
 type Labels struct {
 	ACL       Expr
 	MACPrefix MACPrefix
+	// Unclear reports that they may ask for an ACL that cannot be told: one that
+	// does not parse, or a key that looks like a slip of the pen for that one.
+	// Nothing may pass then.
+	Unclear bool
 }
 
-// ParseLabels reads the labels of a container; those of others are passed over.
-// What is wrong with them is one error, and the rest of them counts all the same.
+const (
+	dovesnapPrefix = "dovesnap."
+	namespaceLabel = dovesnapPrefix + "namespace" // of the old program's own containers
+)
+
+// ParseLabels reads the labels of a container; those of others are passed over,
+// and one without a value counts as not there. What is wrong with them is one
+// error, and the rest of them counts all the same.
 func ParseLabels(labels map[string]string) (Labels, error) {
-	var out Labels
+	var e Endpoint
 	var errs []error
+	unclear := false
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		value := strings.TrimSpace(labels[key])
-		var err error
-		switch {
-		case !strings.HasPrefix(key, labelPrefix):
-		case key == aclKey && value == "": // as if it were not there
-		case key == aclKey:
-			out.ACL, err = ParseExpr(value)
-		case key == macPrefixKey:
-			out.MACPrefix, err = ParseMACPrefix(value)
-		case key == mirrorKey:
-			err = errors.New("mirroring is not available yet")
-		default:
-			err = fmt.Errorf("it is unknown; did you mean %s?", Nearest(key, labelKeys))
+		ours := strings.HasPrefix(key, dovesnapPrefix) || strings.HasPrefix(key, portPrefix)
+		if !ours || key == namespaceLabel || (value == "" && slices.Contains(keyNames(label), key)) {
+			continue
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("label %s: %w", key, err))
+		if err := e.setKey(label, key, value); err != nil {
+			errs = append(errs, err)
+			unclear = unclear || meant(key, keyNames(driverOpt)) == aclKey
 		}
 	}
-	return out, oneLine(errs)
+	return Labels{ACL: e.ACL, MACPrefix: e.MACPrefix, Unclear: unclear}, oneLine(errs)
+}
+
+// keyNames returns the keys that can be given in that way.
+func keyNames(kind string) (names []string) {
+	for _, k := range PortKeys {
+		if kind == driverOpt || k.Label {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
+// setKey gives an endpoint the value of a label or driver-opt.
+func (e *Endpoint) setKey(kind, name, value string) error {
+	for _, k := range PortKeys {
+		switch {
+		case k.Name != name:
+			continue
+		case kind == label && !k.Label:
+			return fmt.Errorf("label %s: it is a driver-opt: --network name=NETWORK,driver-opt=%s=VALUE", name, name)
+		case k.Later:
+			return fmt.Errorf("%s %s is not available yet", kind, name)
+		}
+		if err := k.set(e, value); err != nil {
+			return fmt.Errorf("%s %s: %w", kind, name, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("unknown %s %s; did you mean %s?", kind, name, meant(name, keyNames(kind)))
+}
+
+// meant returns the key that the user probably meant. What speaks of an ACL is
+// about that, whatever is around it: "ovs.port.acl" is but three letters from
+// ovs.port.vlan.
+func meant(name string, keys []string) string {
+	if strings.Contains(strings.ToLower(name), "acl") {
+		return aclKey
+	}
+	return Nearest(name, keys)
 }

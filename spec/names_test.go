@@ -81,6 +81,12 @@ func TestEndpointMAC(t *testing.T) {
 			t.Errorf("%v: got %s", addresses, got)
 		}
 	}
+	if got := spec.EndpointMAC(endpointID, []netip.Prefix{v4}, "0e:99:01"); got != "0e:99:01:0c:00:08" {
+		t.Errorf("with a prefix: got %s", got)
+	}
+	if plain, got := spec.EndpointMAC(endpointID, nil, ""), spec.EndpointMAC(endpointID, nil, "0e"); got != "0e"+plain[2:] {
+		t.Errorf("with a prefix and no address: got %s, want that of %s", got, plain)
+	}
 	got := spec.EndpointMAC(endpointID, []netip.Prefix{v6}, "")
 	if again := spec.EndpointMAC(endpointID, nil, ""); again != got {
 		t.Errorf("not stable: %s, %s", got, again)

@@ -24,9 +24,10 @@ func storedExample() stored {
 		Networks: []spec.Network{
 			{
 				ID: netID, Bridge: "br0", Mode: spec.NAT, DPID: 1<<64 - 1, Controllers: []spec.Controller{"tcp:127.0.0.1:6653", "ssl:[fd00::1]:6653"},
-				Userspace: true, LocalMAC: "0e:00:00:00:00:01", MTU: 9000, VLAN: 200, Uplinks: []spec.Uplink{{Name: "eth1", OFPort: 7}, {Name: "eth2"}},
+				Userspace: true, LocalMAC: "0e:00:00:00:00:01", MTU: 9000, VLAN: 200, Uplinks: []spec.Uplink{{Name: "eth1", OFPort: 7, ACL: "office", VLAN: 20, Coprocessor: true}, {Name: "eth2"}},
 				Subnets:  []spec.Subnet{subnet("172.12.0.0/24", "172.12.0.1/24"), {Pool: netip.MustParsePrefix("fd00::/64")}},
-				Internal: true,
+				Internal: true, Name: "mynet",
+				DefaultACL: "guests/mynet:office,log", NATACL: "nat", VLANOutACL: "out", Preallocate: count(0), MACPrefix: "0e:99",
 			},
 			{ID: netID, Bridge: "dsb0123456789ab", Mode: spec.Flat, DPID: 0xd5000123456789ab},
 		},
@@ -34,6 +35,7 @@ func storedExample() stored {
 			{
 				ID: endpointID, Network: netID, MAC: "02:42:ac:0c:00:08", OFPort: 1, IfName: "lan0", Boot: "2a7fb2d5-4f0c-4b5e-9a51-1c9e2e6b7a10",
 				Addresses: []netip.Prefix{netip.MustParsePrefix("172.12.0.8/24"), netip.MustParsePrefix("fd00::8/64")},
+				ACL:       "strict", VLAN: 30, Trunks: []int{40, 41}, RateIn: 10e6, RateOut: 1500e3, MACPrefix: "0e", Labelled: true, Held: true,
 			},
 			{ID: endpointID, Network: netID, MAC: "02:00:00:00:00:01", OFPort: 2, Boot: "2a7fb2d5-4f0c-4b5e-9a51-1c9e2e6b7a10"},
 		},
@@ -65,6 +67,24 @@ func TestStoredForm(t *testing.T) {
 	}
 	if spec.Version != "1" {
 		t.Error("a new version needs a golden file of its own beside stored.json, which must stay readable")
+	}
+}
+
+// TestStoredBeforeFaucet reads what was written before dovesnap configured Faucet:
+// the same version, with fewer fields.
+func TestStoredBeforeFaucet(t *testing.T) {
+	file, err := os.ReadFile("testdata/stored_before_faucet.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := storedExample()
+	n, e := &want.Networks[0], &want.Endpoints[0]
+	n.Name, n.DefaultACL, n.NATACL, n.VLANOutACL, n.Preallocate, n.MACPrefix = "", "", "", "", nil, ""
+	n.Uplinks[0] = spec.Uplink{Name: "eth1", OFPort: 7}
+	e.ACL, e.VLAN, e.Trunks, e.RateIn, e.RateOut, e.MACPrefix, e.Labelled, e.Held = "", 0, nil, 0, 0, "", false, false
+	var got stored
+	if err := json.Unmarshal(file, &got); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("read %+v, %v\nwant %+v", got, err, want)
 	}
 }
 

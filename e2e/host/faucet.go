@@ -4,11 +4,8 @@ package host
 
 import (
 	"context"
-	"crypto/sha256"
-	_ "embed"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,43 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-//go:embed faucet-requirements.txt
-var faucetRequirements []byte
-
-// FaucetVenv returns a Python environment with Faucet in the cache directory,
-// made with the machine's Python when it is not there (some 20 s, 150 MB).
-func FaucetVenv(ctx context.Context, cache string, progress io.Writer) (string, error) {
-	// Debian's, not whichever is first in PATH: it is the one with python3-venv.
-	const python = "/usr/bin/python3"
-	version, err := exec.CommandContext(ctx, python, "--version").Output()
-	if err != nil {
-		return "", fmt.Errorf("cannot run %q: %w", python, err)
-	}
-	key := sha256.Sum256(append(version, faucetRequirements...))
-	venv := filepath.Join(cache, fmt.Sprintf("faucet-%x", key[:6]))
-	// An environment cannot be renamed (its programs know their path), so the
-	// file that marks it complete is what is made once.
-	return venv, Once(venv+".complete", func() error {
-		fmt.Fprintf(progress, "installing Faucet in %s, once, about half a minute\n", venv)
-		if err := os.RemoveAll(venv); err != nil {
-			return err
-		}
-		list := venv + ".requirements"
-		if err := os.WriteFile(list, faucetRequirements, 0o644); err != nil {
-			return err
-		}
-		for _, argv := range [][]string{
-			{python, "-m", "venv", venv},
-			{venv + "/bin/pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", list},
-		} {
-			if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {
-				return fmt.Errorf("cannot install Faucet: %w: %s", err, tail(out, 5))
-			}
-		}
-		return os.WriteFile(venv+".complete", nil, 0o644)
-	})
-}
 
 // A Faucet is a controller in the host's network, listening on its ports 6653
 // and 6633, with the machine's files.
@@ -76,7 +36,7 @@ func (h *Host) StartFaucet(ctx context.Context, venv, config string, environ ...
 	}
 	f.mark()
 	var err error
-	f.Process, err = h.startPython("faucet", venv, []string{"faucet"}, append([]string{
+	f.Process, err = h.startPython("faucet", venv, "/", []string{"faucet"}, append([]string{
 		"FAUCET_CONFIG=" + f.config, "FAUCET_LOG=" + f.log, "FAUCET_EXCEPTION_LOG=" + f.log,
 		"FAUCET_PROMETHEUS_ADDR=127.0.0.1",
 	}, environ...)...)
@@ -97,10 +57,10 @@ func (h *Host) StartFaucet(ctx context.Context, venv, config string, environ ...
 const FaucetPIDFile = FaucetDir + "/faucet.pid"
 
 // startPython starts a program of a Python environment in the host's network and
-// among its processes, with the machine's files.
-func (h *Host) startPython(name, venv string, argv []string, environ ...string) (*Process, error) {
+// among its processes, with the machine's files, of which dir is its own.
+func (h *Host) startPython(name, venv, dir string, argv []string, environ ...string) (*Process, error) {
 	return h.startProcess(name, &exec.Cmd{
-		Path: filepath.Join(venv, "bin", argv[0]), Args: argv, Dir: "/",
+		Path: filepath.Join(venv, "bin", argv[0]), Args: argv, Dir: dir,
 		Env: append([]string{
 			// faucet(1) becomes osken-manager, found in PATH.
 			"PATH=" + filepath.Join(venv, "bin") + ":/usr/bin:/bin",

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faucet
+
+import "context"
+
+// backend is where a Config goes. But for fresh, the Courier's goroutine alone
+// calls it.
+type backend interface {
+	// fresh returns what the operator has at this moment, without a look at what
+	// was found before; from any goroutine.
+	fresh() (Others, error)
+	mode() string
+	// look returns what there is now. It's cheap when nothing has changed.
+	look(context.Context) (seen, error)
+	// check asks whether Faucet would take a Config; nil when that is not known.
+	check(ctx context.Context, before, c Config) error
+	// deliver makes Faucet's configuration hold c and returns the name of that
+	// version. What it did when it fails is not known.
+	deliver(ctx context.Context, c Config) (version string, err error)
+	// tell makes Faucet look at its configuration.
+	tell(context.Context) error
+	// loaded asks Faucet what it has.
+	loaded(context.Context) (loaded, error)
+}
+
+// seen is what a backend finds.
+type seen struct {
+	others  Others
+	ours    string // the text of our Config, "" when there is none
+	version string // and its name
+	// detached is why Faucet cannot come to see ours; "" when it can.
+	detached string
+	// state names the state of all that Faucet reads but ours.
+	state string
+}
+
+// loaded is what Faucet says of its configuration.
+type loaded struct {
+	versions []string // of ours that may be the one in force
+	refused  string   // why it refused what it looked at last
+	sent     bool     // the flows of all datapaths have been sent
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faucet
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"dovesnap/spec"
+)
+
+// refuse tells why a network's datapath cannot be written beside what the
+// operator has and what is already in c; nil when it can.
+func (o Others) refuse(n spec.Network, c Config) error {
+	if _, taken := o.DPs[n.Name]; taken {
+		return fmt.Errorf("%s has a datapath of that name; name one of them differently", o.Where)
+	}
+	if err := o.refuseDPID(n); err != nil {
+		return err
+	}
+	return o.refuseVLAN(n, c)
+}
+
+func (o Others) refuseDPID(n spec.Network) error {
+	for _, name := range slices.Sorted(maps.Keys(o.DPs)) {
+		if o.DPs[name] == n.DPID {
+			return fmt.Errorf("its datapath id %s is that of %q in %s", n.DPID, name, o.Where)
+		}
+	}
+	return nil
+}
+
+// refuseVLAN tells why what the network wants of its VLAN cannot be had. The
+// network is then left out as a whole: without its vlan_out_acl it would be laxer
+// than it asked.
+func (o Others) refuseVLAN(n spec.Network, c Config) error {
+	if vid, taken := o.VLANs[fmt.Sprint(n.VLAN)]; taken && vid != n.VLAN {
+		return fmt.Errorf("its VLAN %d is the name of VLAN %d in %s", n.VLAN, vid, o.Where)
+	}
+	out := n.VLANOutACL.For(n.Name)
+	if out == nil {
+		return nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(o.VLANs)) {
+		if o.VLANs[key] == n.VLAN {
+			return fmt.Errorf("vlan_out_acl: %s has VLAN %d itself, as %q: write acls_out there", o.Where, n.VLAN, key)
+		}
+	}
+	if v, ok := c.VLANs[n.VLAN]; ok && !slices.Equal(v.ACLsOut, o.acls(out)) {
+		return fmt.Errorf("vlan_out_acl: another network on VLAN %d has a different one, and Faucet has one for a VLAN", n.VLAN)
+	}
+	return nil
+}
+
+// admit refuses at `docker network create` what is known then to be impossible,
+// beside the networks that there are. The network has no name yet.
+func (o Others) admit(n spec.Network, beside []spec.Network) error {
+	if len(n.Controllers) == 0 {
+		return nil
+	}
+	var errs []error
+	if err := o.refuseDPID(n); err != nil {
+		errs = append(errs, fmt.Errorf("option ovs.bridge.dpid: %v", err))
+	}
+	check := func(option string, e spec.Expr) {
+		if err := o.missing(allNames(e)); err != nil {
+			errs = append(errs, fmt.Errorf("option %s: %v", option, err))
+		}
+	}
+	check("ovs.bridge.default_acl", n.DefaultACL)
+	check("ovs.bridge.nat_acl", n.NATACL)
+	check("ovs.bridge.vlan_out_acl", n.VLANOutACL)
+	for _, u := range n.Uplinks {
+		check("ovs.bridge.add_ports", u.ACL)
+	}
+	if err := o.refuseVLAN(n, Config{}); err != nil {
+		errs = append(errs, fmt.Errorf("option ovs.bridge.vlan: %v", err))
+	}
+	for _, b := range beside {
+		one, other := n.VLANOutACL.For(""), b.VLANOutACL.For("")
+		if b.ID != n.ID && b.VLAN == n.VLAN && one != nil && other != nil && !slices.Equal(one, other) {
+			errs = append(errs, fmt.Errorf("option ovs.bridge.vlan_out_acl: network %q is on VLAN %d too and has another, %s, and Faucet has one for a VLAN", b.Name, n.VLAN, strings.Join(other, ",")))
+		}
+	}
+	return joined(errs)
+}
+
+// aclsOf returns the ACLs that a network names.
+func aclsOf(n spec.Network) []string {
+	all := []spec.Expr{n.DefaultACL, n.NATACL, n.VLANOutACL}
+	for _, u := range n.Uplinks {
+		all = append(all, u.ACL)
+	}
+	var out []string
+	for _, e := range all {
+		out = append(out, allNames(e)...)
+	}
+	return out
+}
+
+// joined puts errors into one line.
+func joined(errs []error) error {
+	var texts []string
+	for _, err := range errs {
+		if err != nil {
+			texts = append(texts, oneLine(err.Error()))
+		}
+	}
+	if texts == nil {
+		return nil
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
+// refused tells why an endpoint's policy cannot be had.
+func (o Others) refused(n spec.Network, e spec.Endpoint, c Config) error {
+	if !managed(n) {
+		return nil
+	}
+	if err := o.refuse(n, c); err != nil {
+		return err
+	}
+	return o.missing(append(slices.Clip(e.ACLs(n)), n.VLANOutACL.For(n.Name)...))
+}
+
+// networkProblem tells what is wrong with a network's part of the configuration.
+func (o Others) networkProblem(n spec.Network, c Config) error {
+	if !managed(n) {
+		return nil
+	}
+	if err := o.refuse(n, c); err != nil {
+		return fmt.Errorf("Faucet is not told of it: %v", err)
+	}
+	errs := []error{}
+	check := func(what string, e spec.Expr) {
+		if err := o.missing(e.For(n.Name)); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %v; what it is for drops everything", what, err))
+		}
+	}
+	check("default_acl", n.DefaultACL)
+	check("vlan_out_acl", n.VLANOutACL)
+	if n.Routed() {
+		check("nat_acl", n.NATACL)
+	}
+	for _, u := range n.Uplinks {
+		check("add_ports, "+u.Name, u.ACL)
+	}
+	return joined(errs)
+}
