@@ -100,3 +100,21 @@ func TestCheckPublish(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// FuzzParsePortMaps: whatever the JSON, no panic, and what is accepted is sound.
+func FuzzParsePortMaps(f *testing.F) {
+	f.Add(`[{"Proto":6,"IP":"","Port":80,"HostIP":"127.0.0.1","HostPort":8080,"HostPortEnd":8080}]`)
+	f.Add(`[{"Proto":1e400,"Port":-0.5,"HostIP":[]}]`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var v any
+		if json.Unmarshal([]byte(text), &v) != nil {
+			return
+		}
+		maps, err := spec.ParsePortMaps(v)
+		for _, m := range maps {
+			if err != nil || m.Port == 0 || m.HostPortEnd < m.HostPort || m.Proto == "" || m.HostIP.Is4In6() {
+				t.Errorf("%s: %+v, %v", text, m, err)
+			}
+		}
+	})
+}
