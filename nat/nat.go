@@ -136,16 +136,12 @@ func (t *Table) Apply(ctx context.Context, nets []spec.Network, endpoints []spec
 			t.endpoints[e.ID] = e
 		}
 	}
-	links, err := t.look(ctx)
-	if err != nil {
-		return err
-	}
-	t.links = links
+	t.look(ctx, nets)
 	// First, since firewalld reads its configuration again when the zone is new, and
 	// flushes everybody's rules then.
 	zoneErr := t.zone.apply(ctx, nets)
 	published := slices.Collect(maps.Values(t.endpoints))
-	rules := Render(nets, published, links)
+	rules := Render(nets, published, t.links)
 	wrote4, err4 := t.v4.apply(ctx, rules.V4)
 	wrote6, err6 := t.v6.apply(ctx, rules.V6)
 	if wrote4 || wrote6 {
@@ -186,19 +182,22 @@ func (t *Table) linked() bool {
 	return err == nil && !slices.Equal(others, t.links.Others)
 }
 
-// look finds the links that the rules must name. It looks at iptables in one
-// family: Docker has a network's bridge in IPv4's, also where that has IPv6.
-func (t *Table) look(ctx context.Context) (links Links, err error) {
-	if links.Others, err = notDockers(); err != nil {
-		return links, fmt.Errorf("cannot list the host's addresses: %w", err)
+// look finds the links that the rules must name; what cannot be read now is as it
+// was. It looks at iptables in one family: Docker has a network's bridge in IPv4's,
+// also where that has IPv6.
+func (t *Table) look(ctx context.Context, nets []spec.Network) {
+	if !slices.ContainsFunc(nets, func(n spec.Network) bool { return n.Mode == spec.NAT }) {
+		return
 	}
-	now, err := t.v4.tool.read(ctx)
-	if err != nil {
-		return links, fmt.Errorf("cannot read IPv4 packet filter rules: %w", err)
+	if others, err := notDockers(); err == nil {
+		t.links.Others = others
+	} else {
+		t.log.Warn("cannot list the host's addresses", "err", err)
 	}
-	links.Docker = now.dockerBridges()
-	t.v4.docker = links.Docker
-	return links, nil
+	if now, err := t.v4.tool.read(ctx); err == nil { // else apply says so
+		t.links.Docker = now.dockerBridges()
+		t.v4.docker = t.links.Docker
+	}
 }
 
 // settings returns what the kernel's settings should be.
