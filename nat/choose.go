@@ -104,7 +104,7 @@ func (p *Ports) explain(proto spec.Proto, at netip.AddrPort, cause error) error 
 	text := fmt.Sprintf("cannot publish port %s/%s: ", at, proto)
 	switch {
 	case errors.Is(cause, os.ErrPermission):
-		return fmt.Errorf("%s%w", text, cause)
+		return fmt.Errorf("%s%w (dovesnap needs CAP_NET_BIND_SERVICE)", text, cause)
 	case isNoAddress(cause):
 		return errors.New(text + "the host has no such address")
 	case !isBusy(cause):

@@ -54,6 +54,7 @@ type Table struct {
 	zone    *zone
 	repairs repairs
 
+	known     bool                              // Apply has said what there is
 	nets      []spec.Network                    // of the last Apply
 	endpoints map[spec.EndpointID]spec.Endpoint // those with published ports
 	links     Links
@@ -129,7 +130,7 @@ func (s *stack) use(found []*tool, legacy bool) {
 // published ports need; without any, all of it goes. A family that fails does
 // not keep the other from being applied.
 func (t *Table) Apply(ctx context.Context, nets []spec.Network, endpoints []spec.Endpoint) error {
-	t.nets = slices.Clone(nets)
+	t.nets, t.known = slices.Clone(nets), true
 	clear(t.endpoints)
 	for _, e := range endpoints {
 		if len(e.Published) > 0 {

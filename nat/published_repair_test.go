@@ -58,6 +58,17 @@ func TestPublishAfterFlush(t *testing.T) {
 	})
 }
 
+func TestPublishBeforeApply(t *testing.T) {
+	h := newHost(t, "nft")
+	must(t, h.Apply(h.ctx, []spec.Network{dualE}, []spec.Endpoint{endpointA}))
+	before := h.both()
+	h.Table = h.table("nft")
+	wantError(t, h.Publish(h.ctx, dualE, endpointB), "cannot publish ports: the packet filter's rules have not been written yet")
+	must(t, h.Unpublish(h.ctx, endpointA.ID))
+	must(t, h.Apply(h.ctx, []spec.Network{dualE}, []spec.Endpoint{endpointA}))
+	h.same("after a restart", before)
+}
+
 func TestPublishFlat(t *testing.T) {
 	h := newHost(t, "nft")
 	h.apply(flatD)

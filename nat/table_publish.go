@@ -4,6 +4,7 @@ package nat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,6 +17,9 @@ import (
 func (t *Table) Publish(ctx context.Context, n spec.Network, e spec.Endpoint) error {
 	if len(e.Published) > 0 && !n.Routed() {
 		return fmt.Errorf("cannot publish port %s: the network's mode is %s", e.Published[0].Host(), n.Mode)
+	}
+	if !t.known { // writing a whole family would take the others' away
+		return errors.New("cannot publish ports: the packet filter's rules have not been written yet")
 	}
 	if i := slices.IndexFunc(t.nets, func(o spec.Network) bool { return o.ID == n.ID }); i < 0 {
 		t.nets = append(t.nets, n)
