@@ -161,7 +161,7 @@ func TestHeldFromOthers(t *testing.T) {
 	must(t, p.Hold(endpointID(1), published))
 	must(t, try())
 	// After a boot, an address may come later than we do.
-	absent := endpoint(3, "tcp 192.0.2.9:80 10.5.0.8:80", "udp [2001:db8::9]:80 [fd00:5::8]:80")
+	absent := endpoint(3, "tcp 192.0.2.9:81 10.5.0.8:80", "udp [2001:db8::9]:81 [fd00:5::8]:80")
 	must(t, p.Hold(absent.ID, absent.Published))
 	wantError(t, NewPorts(nil).Hold(endpointID(2), published[:1]), "cannot publish port 0.0.0.0:80/tcp: it is in use by another process")
 }
