@@ -12,8 +12,10 @@ import (
 )
 
 // Publish makes the host pass on an endpoint's Published ports, and no others to
-// it; its network has been applied. What it costs does not depend on how many
-// others there are. A failure leaves things to the next Apply.
+// it; its network has been applied. It runs one iptables-restore for each family,
+// about one chain, however many others there are. (iptables-legacy replaces the
+// whole table in the kernel all the same.) A failure leaves things to the next
+// Apply.
 func (t *Table) Publish(ctx context.Context, n spec.Network, e spec.Endpoint) error {
 	if len(e.Published) > 0 && !n.Routed() {
 		return fmt.Errorf("cannot publish port %s: the network's mode is %s", e.Published[0].Host(), n.Mode)
