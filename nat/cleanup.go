@@ -12,35 +12,56 @@ import (
 	"github.com/coreos/go-iptables/iptables"
 )
 
-// prune removes our chains that none of the jumps leads to.
-func (t *tool) prune(ctx context.Context, now saved, jumps []jump) error {
+// prune removes our chains that are not among those to keep, and the jumps to
+// them, however many: after a crash there may be hundreds of endpoints'.
+func (t *tool) prune(ctx context.Context, now saved, keep []chain) error {
+	var errs []error
 	for _, table := range slices.Sorted(maps.Keys(now)) {
-		for _, chain := range slices.Sorted(maps.Keys(now[table])) {
-			kept := slices.ContainsFunc(jumps, func(j jump) bool { return j.table == table && j.to == chain })
-			if kept || !strings.HasPrefix(chain, chainPrefix) {
+		var gone []string
+		for _, name := range slices.Sorted(maps.Keys(now[table])) {
+			kept := slices.ContainsFunc(keep, func(c chain) bool { return c.table == table && c.name == name })
+			if kept || !strings.HasPrefix(name, chainPrefix) {
 				continue
 			}
-			if err := t.drop(ctx, now, table, chain); err != nil {
-				return err
+			for _, from := range now.strays(table, name, nil) {
+				if err := t.remove(ctx, now, table, from, name); err != nil {
+					return err
+				}
 			}
+			if now.usedBySomebody(table, name) {
+				errs = append(errs, fmt.Errorf("cannot remove chain %s: a rule of yours jumps to it", name))
+				continue
+			}
+			gone = append(gone, name)
+		}
+		if len(gone) == 0 {
+			continue
+		}
+		if err := t.restore(ctx, removeText(table, gone)); err != nil {
+			errs = append(errs, fmt.Errorf("cannot remove chains %s…: %w", gone[0], err))
+			continue
+		}
+		for _, name := range gone {
+			delete(now[table], name)
 		}
 	}
-	return nil
+	return joined(errs...)
 }
 
 // sweep removes what an earlier dovesnap left in a flavour that is not in use,
 // and reports whether the guard was there: what it stands for is still true.
 func sweep(ctx context.Context, t *tool) (guard bool, err error) {
 	now, err := t.read(ctx)
-	if err != nil || now.own() == "" {
+	if err != nil || len(now.own()) == 0 {
 		return false, nil // not ours to repair
 	}
 	return now.has("filter", guardChain), t.prune(ctx, now, nil)
 }
 
-// Cleanup removes all of our rules of both families from both flavours, with no
-// memory of what was applied, and switches forwarding off again where a guard
-// says that dovesnap switched it on. It carries on after an error.
+// Cleanup removes all of our rules of both families from both flavours, and our
+// zone from firewalld, with no memory of what was applied, and switches
+// forwarding off again where a guard says that dovesnap switched it on. It
+// carries on after an error.
 func Cleanup(ctx context.Context) error {
 	var errs []error
 	for _, f := range []struct {
@@ -60,7 +81,9 @@ func Cleanup(ctx context.Context) error {
 			}
 		}
 	}
-	return joined(errs...)
+	// Last: firewalld flushes everybody's rules when it forgets the zone, and with
+	// them the guard, which says something.
+	return joined(append(errs, removeZone(ctx))...)
 }
 
 func cleanup(ctx context.Context, t *tool, sysctl string) error {

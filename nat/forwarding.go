@@ -25,7 +25,10 @@ const (
 )
 
 // guardText makes the guard: it drops what nothing before it accepted.
-var guardText = restoreText("filter", guardChain, []string{`-m comment --comment "dovesnap:guard" -j DROP`})
+var (
+	guard     = chain{"filter", guardChain, []string{`-m comment --comment "dovesnap:guard" -j DROP`}}
+	guardText = restoreText([]chain{guard})
+)
 
 // EnsureForwarding lets the host forward packets, for the families in which it
 // is a network's gateway.
@@ -78,15 +81,20 @@ func (s *stack) forward(ctx context.Context) error {
 		return err
 	}
 	if s.sysctl == ipv6Forwarding {
-		if err := keepAdvertisedRoutes(); err != nil {
+		if err := s.keepAdvertisedRoutes(); err != nil {
 			return err
 		}
 	}
 	if err := setSysctl(s.sysctl, "1"); err != nil {
 		return err
 	}
+	s.noteForwarding()
 	s.log.Info("forwarding switched on, with a guard that drops what no rule accepts", "family", s.name)
 	return nil
+}
+
+func (s *stack) noteForwarding() {
+	s.sysctls.note(s.sysctl, "0", "1", "networks have the host as their "+s.name+" gateway")
 }
 
 // stopForwarding undoes forward, but for the guard's chain: that must not be gone
@@ -96,6 +104,7 @@ func (s *stack) stopForwarding() error {
 		return err
 	}
 	s.log.Info("forwarding switched off again: no network needs it", "family", s.name)
+	s.sysctls.forget(s.sysctl)
 	s.guard, s.applied = false, false
 	return nil
 }
@@ -106,12 +115,12 @@ func (s *stack) ensureGuard(ctx context.Context) error {
 		return err
 	}
 	// What is remembered below must not hide a change that Check has not seen.
-	s.applied = s.applied && s.written == now.own()
+	s.applied = s.applied && sameChains(s.written, now.own())
 	if err := s.tool.restore(ctx, guardText); err != nil {
 		return err
 	}
 	s.guard = true
-	if err := s.tool.place(ctx, now, jump{"filter", "FORWARD", guardChain, last}); err != nil {
+	if err := s.tool.place(ctx, now, guardJump); err != nil {
 		return err
 	}
 	return s.remember(ctx)
@@ -122,7 +131,7 @@ func (s *stack) ensureGuard(ctx context.Context) error {
 // loses the route when its lifetime ends; with 2 it does not
 // (Documentation/networking/ip-sysctl.rst). Without forwarding 2 means the same
 // as 1, so it is not set back.
-func keepAdvertisedRoutes() error {
+func (s *stack) keepAdvertisedRoutes() error {
 	text, err := os.ReadFile(ipv6Routes)
 	if err != nil {
 		return err
@@ -138,6 +147,7 @@ func keepAdvertisedRoutes() error {
 		if err := setSysctl(key, "2"); err != nil {
 			return err
 		}
+		s.sysctls.note(key, "1", "2", "the host forwards, and keeps its own advertised route")
 	}
 	return nil
 }

@@ -2,13 +2,14 @@
 
 // Package nat makes the host's packet filter what the networks need: what may be
 // forwarded to and from their bridges, what leaves the host under the host's own
-// address, and what reaches the host other than through a bridge.
+// address, which of the host's ports lead to a container, and what reaches the
+// host other than through a bridge. Ports reserves those ports.
 //
-// Render is pure: networks in, text out. A Table applies it, in chains of our
-// own (DOVESNAP-*) that are replaced whole, and in one jump to each from a chain
-// of Docker's or the kernel's. Apply can be called again at any moment; without
-// networks it leaves no trace, but that a table it was the first to use stays,
-// empty.
+// Render is pure: networks and endpoints in, text out. A Table applies it, in
+// chains of our own (DOVESNAP-*) that are replaced whole, and in one jump to each
+// from a chain of Docker's or the kernel's. Apply can be called again at any
+// moment; without networks it leaves no trace, but that a table it was the first
+// to use stays, empty. Publish and Unpublish touch one endpoint's chain only.
 //
 // Be aware:
 //   - Policies, foreign chains and foreign rules are never touched, and other
@@ -17,12 +18,11 @@
 //   - iptables has two flavours with separate rules, and the packet has to pass
 //     both. Ours go where Docker's are.
 //   - An accept here is final for iptables only. It does not override a drop in
-//     a native nftables table (firewalld's, Docker 29's nftables backend).
-//   - What a container of ours sends is accepted wherever it goes, our other
-//     networks excepted. Docker before 28 protects its bridges by FORWARD's
-//     policy alone, which an accept passes by: containers of ours can then reach
-//     unpublished ports of containers on Docker's bridges. A rule in DOCKER-USER
-//     closes that.
+//     a native nftables table. firewalld, where it runs, is therefore told that
+//     our bridges are in a zone of ours that accepts.
+//   - What a container of ours sends is accepted wherever it goes, except from a
+//     nat network to our other nat networks and to Docker's bridges.
+//   - Published ports are not reached at ::1, only at 127.0.0.1.
 //   - The host's own IPv4 hears nothing on an uplink, nor on any interface whose
 //     name begins as those of containers' links do (dsv), whoever made it.
 //   - The flavour is chosen when the Table is made. When the administrator
@@ -35,6 +35,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,23 +48,16 @@ import (
 
 // Table applies rules to the host. One goroutine at a time may use it.
 type Table struct {
-	v4, v6 *stack
-}
-
-// stack is the packet filter of one address family, and what is remembered of
-// the last Apply. Forgetting it costs one needless Apply.
-type stack struct {
+	v4, v6  *stack
 	log     *slog.Logger
-	name    string
-	command string
-	sysctl  string // of forwarding
-	tool    *tool  // nil: not installed
-	others  []*tool
+	sysctls sysctls
+	zone    *zone
+	repairs repairs
 
-	applied bool   // the last Apply succeeded
-	want    Family // what it was asked for
-	written string // what iptables-save printed of it
-	guard   bool   // we switched forwarding on
+	known     bool                              // Apply has said what there is
+	nets      []spec.Network                    // of the last Apply
+	endpoints map[spec.EndpointID]spec.Endpoint // those with published ports
+	links     Links
 }
 
 // New finds the iptables programs. The flavour is "nft", "legacy", or "auto":
@@ -81,15 +77,17 @@ func newTable(ctx context.Context, log *slog.Logger, flavour string, wait time.D
 		return nil, err
 	}
 	found6, _ := tools(ctx, "ip6tables", iptables.ProtocolIPv6, wait)
-	t := &Table{
-		v4: &stack{log: log, name: "IPv4", command: "iptables", sysctl: ipForward},
-		v6: &stack{log: log, name: "IPv6", command: "ip6tables", sysctl: ipv6Forwarding},
-	}
+	t := &Table{log: log, zone: newZone(log), repairs: repairs{now: time.Now}, endpoints: map[spec.EndpointID]spec.Endpoint{}}
+	t.v4 = &stack{log: log, name: "IPv4", command: "iptables", sysctl: ipForward, in: netip.Addr.Is4, sysctls: &t.sysctls}
+	t.v6 = &stack{log: log, name: "IPv6", command: "ip6tables", sysctl: ipv6Forwarding, in: netip.Addr.Is6, sysctls: &t.sysctls}
 	t.v4.use(found4, legacy)
 	t.v6.use(found6, legacy)
 	log.Debug("iptables chosen", "path", t.v4.tool.path, "legacy", legacy)
 	return t, nil
 }
+
+// Close ends the connection to firewalld. The rules stay.
+func (t *Table) Close() { t.zone.close() }
 
 // choose reports whether the flavour to use is legacy.
 func choose(ctx context.Context, flavour string, found []*tool) (legacy bool, err error) {
@@ -128,121 +126,84 @@ func (s *stack) use(found []*tool, legacy bool) {
 	}
 }
 
-// Apply makes our chains and jumps what the networks need; without any, all of
-// it goes. A family that fails does not keep the other from being applied.
-func (t *Table) Apply(ctx context.Context, nets []spec.Network) error {
-	rules := Render(nets)
-	return joined(t.v4.apply(ctx, rules.V4), t.v6.apply(ctx, rules.V6))
-}
-
-func (s *stack) apply(ctx context.Context, want Family) error {
-	if s.tool == nil {
-		if want.empty() {
-			return nil
-		}
-		return fmt.Errorf("cannot write %s packet filter rules: cannot find %s: install it (Debian: apt install iptables)", s.name, s.command)
-	}
-	if err := s.write(ctx, want); err != nil {
-		s.applied = false
-		return fmt.Errorf("cannot write %s packet filter rules: %w", s.name, err)
-	}
-	s.applied, s.want = true, want
-	return nil
-}
-
-func (s *stack) write(ctx context.Context, want Family) error {
-	if s.applied && !s.guard && s.want.empty() && want.empty() {
-		return nil
-	}
-	for len(s.others) > 0 {
-		guard, err := sweep(ctx, s.others[0])
-		if err != nil {
-			return err
-		}
-		s.guard = s.guard || guard
-		s.others = s.others[1:]
-	}
-	now, err := s.tool.read(ctx)
-	if err != nil {
-		return err
-	}
-	s.guard = s.guard || now.has("filter", guardChain)
-	if s.guard && !want.forwards() {
-		if err := s.stopForwarding(); err != nil {
-			return err
+// Apply makes our chains and jumps what the networks and their endpoints'
+// published ports need; without any, all of it goes. A family that fails does
+// not keep the other from being applied.
+func (t *Table) Apply(ctx context.Context, nets []spec.Network, endpoints []spec.Endpoint) error {
+	t.nets, t.known = slices.Clone(nets), true
+	clear(t.endpoints)
+	for _, e := range endpoints {
+		if len(e.Published) > 0 {
+			t.endpoints[e.ID] = e
 		}
 	}
-	jumps := now.jumps(want, s.guard)
-	if s.applied && s.want.String() == want.String() && s.written == now.own() && now.inPlace(jumps) {
-		return nil
+	t.look(ctx, nets)
+	// First, since firewalld reads its configuration again when the zone is new, and
+	// flushes everybody's rules then.
+	zoneErr := t.zone.apply(ctx, nets)
+	published := slices.Collect(maps.Values(t.endpoints))
+	rules := Render(nets, published, t.links)
+	wrote4, err4 := t.v4.apply(ctx, rules.V4)
+	wrote6, err6 := t.v6.apply(ctx, rules.V6)
+	if wrote4 || wrote6 {
+		t.dropFlows(ctx, nil, publishedBy(published))
 	}
-	// The contents before the jumps: a chain that is jumped to while it is empty
-	// would be a moment without the drops.
-	text := want.String()
-	if s.guard {
-		text += guardText
-	}
-	if text != "" {
-		if err := s.tool.restore(ctx, text); err != nil {
-			return s.explain(ctx, want, err)
-		}
-	}
-	for _, j := range jumps {
-		if err := s.tool.place(ctx, now, j); err != nil {
-			return err
-		}
-	}
-	if err := s.tool.prune(ctx, now, jumps); err != nil {
-		return err
-	}
-	return s.remember(ctx)
-}
-
-// remember notes how the host prints what was written.
-func (s *stack) remember(ctx context.Context) error {
-	now, err := s.tool.read(ctx)
-	if err == nil {
-		s.written = now.own()
-	}
-	return err
-}
-
-// explain names the usual reason why address translation does not work: IPv6 has
-// it only on kernels built so.
-func (s *stack) explain(ctx context.Context, want Family, cause error) error {
-	if len(want.Post) == 0 {
-		return cause
-	}
-	if _, err := s.tool.rule.ListChains("nat"); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("this host has no %s address translation, which mode nat needs; use mode routed, or subnets of the other family: %w", s.name, cause)
-	}
-	return cause
+	return joined(err4, err6, t.applySettings(), zoneErr)
 }
 
 // Check reports whether somebody has changed our chains or jumps since Apply, or
-// Apply has yet to succeed. It only reads.
+// Apply has yet to succeed. It only reads; when nothing was changed on the host,
+// by anybody, that takes microseconds. An error says that it was changed again and
+// again, and that the repair has to wait.
 func (t *Table) Check(ctx context.Context) (changed bool, err error) {
-	for _, s := range []*stack{t.v4, t.v6} {
-		c, err := s.changed(ctx)
-		if c || err != nil {
-			return c, err
-		}
-	}
-	return false, nil
-}
-
-func (s *stack) changed(ctx context.Context) (bool, error) {
-	if !s.applied {
+	if !t.v4.applied || !t.v6.applied {
 		return true, nil
 	}
-	if s.want.empty() {
+	changed = t.zone.stale() || !t.settled() || t.linked()
+	for _, s := range []*stack{t.v4, t.v6} {
+		if changed {
+			break
+		}
+		if changed, err = s.changed(ctx); err != nil {
+			return changed, err
+		}
+	}
+	if !changed {
 		return false, nil
 	}
-	now, err := s.tool.read(ctx)
-	if err != nil {
-		return false, fmt.Errorf("cannot check %s packet filter rules: %w", s.name, err)
+	return true, t.repairs.allow()
+}
+
+// linked reports whether links have come or gone that the rules name.
+func (t *Table) linked() bool {
+	if len(t.v4.want.Isolate)+len(t.v6.want.Isolate) == 0 {
+		return false
 	}
-	return s.written != now.own() || !now.inPlace(now.jumps(s.want, s.guard)), nil
+	others, err := notDockers()
+	return err == nil && !slices.Equal(others, t.links.Others)
+}
+
+// look finds the links that the rules must name; what cannot be read now is as it
+// was. It looks at iptables in one family: Docker has a network's bridge in IPv4's,
+// also where that has IPv6.
+func (t *Table) look(ctx context.Context, nets []spec.Network) {
+	if !slices.ContainsFunc(nets, func(n spec.Network) bool { return n.Mode == spec.NAT }) {
+		return
+	}
+	if others, err := notDockers(); err == nil {
+		t.links.Others = others
+	} else {
+		t.log.Warn("cannot list the host's addresses", "err", err)
+	}
+	if now, err := t.v4.tool.read(ctx); err == nil { // else apply says so
+		t.links.Docker = now.dockerBridges()
+		t.v4.docker = t.links.Docker
+	}
+}
+
+// settings returns what the kernel's settings should be.
+func (t *Table) settings() []setting {
+	return settings(t.nets, slices.Collect(maps.Values(t.endpoints)))
 }
 
 // joined makes one line of errors.

@@ -212,7 +212,7 @@ func TestCleanup(t *testing.T) {
 		table, err := newTable(t.Context(), discard, flavour, time.Second)
 		must(t, err)
 		table.v4.others, table.v6.others = nil, nil // two daemons that know nothing of each other
-		must(t, table.Apply(t.Context(), []spec.Network{natA, dualE}))
+		must(t, table.Apply(t.Context(), []spec.Network{natA, dualE}, nil))
 		must(t, table.EnsureForwarding(t.Context(), []spec.Network{natA, dualE}))
 	}
 	must(t, Cleanup(t.Context()))
@@ -266,7 +266,7 @@ func TestChainInUse(t *testing.T) {
 	eachFlavour(t, func(t *testing.T, h *host) {
 		h.apply(natA)
 		h.ipt("-A INPUT -s 192.0.2.1 -j DOVESNAP-FORWARD")
-		wantError(t, h.Apply(h.ctx, nil), "cannot remove chain DOVESNAP-FORWARD (does a rule of yours jump to it?)")
+		wantError(t, h.Apply(h.ctx, nil, nil), "cannot remove chain DOVESNAP-FORWARD: a rule of yours jumps to it")
 		h.ipt("-F INPUT")
 		h.apply()
 		if s := h.save("iptables"); strings.Contains(s, "DOVESNAP") {
@@ -281,7 +281,7 @@ func TestLockHeld(t *testing.T) {
 	must(t, err)
 	defer lock.Close()
 	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX))
-	wantError(t, h.Apply(h.ctx, []spec.Network{natA}), "cannot write IPv4 packet filter rules", "xtables lock")
+	wantError(t, h.Apply(h.ctx, []spec.Network{natA}, nil), "cannot write IPv4 packet filter rules", "xtables lock")
 	if !h.changed() {
 		t.Error("Check is content after a failed Apply")
 	}
@@ -297,7 +297,7 @@ func (h *host) wantDeadline(t *testing.T, n spec.Network) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, 200*time.Millisecond)
 	defer cancel()
-	wantError(t, h.Apply(ctx, []spec.Network{n}), "cannot write IPv4 packet filter rules", "deadline exceeded")
+	wantError(t, h.Apply(ctx, []spec.Network{n}, nil), "cannot write IPv4 packet filter rules", "deadline exceeded")
 }
 
 func TestNoIptables(t *testing.T) {
@@ -307,7 +307,7 @@ func TestNoIptables(t *testing.T) {
 	h := newHost(t, "nft")
 	h.v6.tool = nil
 	h.apply(natA)
-	wantError(t, h.Apply(h.ctx, []spec.Network{dualE}), "cannot write IPv6 packet filter rules: cannot find ip6tables")
+	wantError(t, h.Apply(h.ctx, []spec.Network{dualE}, nil), "cannot write IPv6 packet filter rules: cannot find ip6tables")
 	if !strings.Contains(h.save("iptables"), "-o ovs-e ") {
 		t.Error("IPv4 was not applied, because IPv6 could not be")
 	}
@@ -329,7 +329,7 @@ func TestNoIPv6NAT(t *testing.T) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	h.Table = h.table("nft")
 	h.apply(dualF)
-	wantError(t, h.Apply(h.ctx, []spec.Network{dualE}), "this host has no IPv6 address translation, which mode nat needs", "unable to initialize table 'nat'")
+	wantError(t, h.Apply(h.ctx, []spec.Network{dualE}, nil), "this host has no IPv6 address translation, which mode nat and published ports need", "unable to initialize table 'nat'")
 	h.apply()
 	if s := h.save("ip6tables"); strings.Contains(s, "DOVESNAP") {
 		t.Error("left behind:", s)
@@ -361,7 +361,7 @@ func TestRandomWalk(t *testing.T) {
 		}
 		h.apply(nets...)
 		got := parse(h.save("iptables"))
-		want := Render(nets).V4
+		want := Render(nets, nil, Links{}).V4
 		if diff := cmp.Diff(want.Forward, got["filter"][forwardChain]); diff != "" {
 			t.Fatalf("step %d: %s", i, diff)
 		}

@@ -49,6 +49,11 @@ type host struct {
 func newHost(t testing.TB, flavour string) *host {
 	t.Helper()
 	newNetns(t)
+	return newHostHere(t, flavour)
+}
+
+func newHostHere(t testing.TB, flavour string) *host {
+	t.Helper()
 	if out, err := exec.Command("iptables-"+flavour, "-t", "nat", "-S").CombinedOutput(); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("iptables-%s does not work here: %s", flavour, out)
@@ -72,7 +77,7 @@ func (h *host) table(flavour string) *Table {
 
 func (h *host) apply(nets ...spec.Network) {
 	h.Helper()
-	must(h, h.Apply(h.ctx, nets))
+	must(h, h.Apply(h.ctx, nets, nil))
 }
 
 func (h *host) changed() bool {

@@ -55,7 +55,7 @@ func (w *wires) connect(link string, router netip.Prefix, host netip.Addr, bridg
 	attrs.Name = link
 	if bridged {
 		must(w, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
-		attrs.Name = link + "-p"
+		attrs.Name = link[max(0, len(link)-13):] + "-p"
 	}
 	veth := netlink.NewVeth(attrs)
 	veth.PeerName, veth.PeerNamespace = "eth0", netlink.NsFd(there)
@@ -248,7 +248,7 @@ func TestPortsAreTheSwitchs(t *testing.T) {
 // than by their letters.
 func TestWalk(t *testing.T) {
 	nets := []spec.Network{natA, natB, routedC, flatD}
-	rules := Render(nets).V4
+	rules := Render(nets, nil, Links{Others: []string{"br-lan"}, Docker: []string{"mynet"}}).V4
 	for _, c := range []struct {
 		in, out     string
 		established bool
@@ -266,6 +266,13 @@ func TestWalk(t *testing.T) {
 		{"eth0", "ovs-c", false, "ACCEPT"},
 		{"ovs-c", "eth0", false, "ACCEPT"},
 		{"docker0", "ovs-a", false, "DROP"},
+		{"ovs-a", "docker0", false, "DROP"},
+		{"ovs-a", "docker0", true, "ACCEPT"},
+		{"ovs-a", "docker_gwbridge", false, "DROP"},
+		{"ovs-a", "br-0123456789ab", false, "DROP"},
+		{"ovs-a", "mynet", false, "DROP"},
+		{"ovs-a", "br-lan", false, "ACCEPT"},
+		{"ovs-c", "docker0", false, "ACCEPT"},
 		// Not ours to decide.
 		{"eth0", "eth1", false, ""},
 		{"docker0", "eth0", false, ""},
@@ -273,8 +280,14 @@ func TestWalk(t *testing.T) {
 		{"eth0", "ovs-d", false, ""},
 	} {
 		p := packet{in: c.in, out: c.out, established: c.established}
-		if got := p.walk(t, rules.Forward); got != c.want {
+		if got := p.walk(t, rules.Forward, rules.Isolate); got != c.want {
 			t.Errorf("%s to %s, established %v: %q, want %q", c.in, c.out, c.established, got, c.want)
+		}
+	}
+	for _, c := range []packet{{in: "eth0", out: "ovs-a"}, {in: "ovs-b", out: "ovs-a"}, {in: "ovs-a", out: "docker0"}} {
+		c.redirected = true
+		if got := c.walk(t, rules.Forward, rules.Isolate); got != "ACCEPT" {
+			t.Errorf("redirected from %s to %s: %q", c.in, c.out, got)
 		}
 	}
 	for in, want := range map[string]string{
@@ -286,7 +299,7 @@ func TestWalk(t *testing.T) {
 		"eth0":            "",
 		"eth7.100":        "",
 	} {
-		if got := (packet{in: in}).walk(t, rules.Raw); got != want {
+		if got := (packet{in: in}).walk(t, rules.Raw, nil); got != want {
 			t.Errorf("from %s: %q, want %q", in, got, want)
 		}
 	}
@@ -301,7 +314,7 @@ func TestWalk(t *testing.T) {
 		{"192.0.2.1", "198.51.100.1", "eth1", ""},
 	} {
 		p := packet{out: c.out, source: netip.MustParseAddr(c.source), target: netip.MustParseAddr(c.target)}
-		if got := p.walk(t, rules.Post); got != c.want {
+		if got := p.walk(t, rules.Post, nil); got != c.want {
 			t.Errorf("%s to %s by %s: %q, want %q", c.source, c.target, c.out, got, c.want)
 		}
 	}
@@ -311,10 +324,11 @@ type packet struct {
 	in, out        string
 	source, target netip.Addr
 	established    bool
+	redirected     bool // to a published port
 }
 
 // walk returns the target of the first rule that matches.
-func (p packet) walk(t *testing.T, rules []string) string {
+func (p packet) walk(t *testing.T, rules, isolate []string) string {
 	t.Helper()
 	for _, rule := range rules {
 		words, match, not := strings.Fields(rule), true, false
@@ -332,15 +346,20 @@ func (p packet) walk(t *testing.T, rules []string) string {
 				prefix, wildcard := strings.CutSuffix(value, "+")
 				hit = p.in == value || wildcard && strings.HasPrefix(p.in, prefix)
 			case "-o":
-				hit = p.out == value
+				prefix, wildcard := strings.CutSuffix(value, "+")
+				hit = p.out == value || wildcard && strings.HasPrefix(p.out, prefix)
 			case "-s":
 				hit = netip.MustParsePrefix(value).Contains(p.source)
 			case "-d":
 				hit = netip.MustParsePrefix(value).Contains(p.target)
 			case "--ctstate":
-				hit = p.established
+				hit = p.established && strings.Contains(value, "ESTABLISHED") || p.redirected && strings.Contains(value, "DNAT")
 			case "-j":
-				if match {
+				if match && value == isolateChain {
+					if got := p.walk(t, isolate, nil); got == "DROP" {
+						return got
+					}
+				} else if match {
 					return value
 				}
 				hit = true

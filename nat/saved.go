@@ -3,7 +3,6 @@
 package nat
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -40,23 +39,43 @@ func (s saved) has(table, chain string) bool {
 	return ok
 }
 
-// own returns the part that is ours: our chains and the jumps to them.
-func (s saved) own() string {
-	var b strings.Builder
-	for _, table := range slices.Sorted(maps.Keys(s)) {
-		for _, chain := range slices.Sorted(maps.Keys(s[table])) {
-			ours := strings.HasPrefix(chain, chainPrefix)
-			if ours {
-				fmt.Fprintf(&b, "%s :%s\n", table, chain)
+// own returns the part that is ours, by table and chain: our chains, and the
+// jumps to them from others.
+func (s saved) own() map[string][]string {
+	out := map[string][]string{}
+	for table, chains := range s {
+		for name, rules := range chains {
+			key := table + " " + name
+			if strings.HasPrefix(name, chainPrefix) {
+				out[key] = rules
+				continue
 			}
-			for _, rule := range s[table][chain] {
-				if ours || strings.HasPrefix(rule, "-j "+chainPrefix) {
-					fmt.Fprintf(&b, "%s -A %s %s\n", table, chain, rule)
+			for _, rule := range rules {
+				if strings.HasPrefix(rule, "-j "+chainPrefix) {
+					out[key] = append(out[key], rule)
 				}
 			}
 		}
 	}
-	return b.String()
+	return out
+}
+
+func sameChains(a, b map[string][]string) bool { return maps.EqualFunc(a, b, slices.Equal) }
+
+// usedBySomebody reports whether a rule in a chain that is not ours leads to a
+// chain other than by a bare jump, which is how ours do.
+func (s saved) usedBySomebody(table, name string) bool {
+	for from, rules := range s[table] {
+		if strings.HasPrefix(from, chainPrefix) {
+			continue
+		}
+		for _, r := range rules {
+			if strings.HasSuffix(r, "-j "+name) || strings.HasSuffix(r, "-g "+name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // jump is a rule of ours in a chain that is not.
@@ -66,6 +85,8 @@ type jump struct {
 }
 
 func (j jump) rule() string { return "-j " + j.to }
+
+var guardJump = jump{"filter", "FORWARD", guardChain, last}
 
 // place says where in a foreign chain a jump belongs.
 type place int
@@ -95,13 +116,18 @@ func (s saved) jumps(want Family, guard bool) []jump {
 		}
 		out = append(out, j)
 	}
+	if len(want.Pre) > 0 {
+		// Behind an own redirection of the user's. Docker's ports are other
+		// ports: Ports sees to that.
+		out = append(out, jump{"nat", "PREROUTING", preChain, anywhere}, jump{"nat", "OUTPUT", preChain, anywhere})
+	}
 	if len(want.Post) > 0 {
 		// After everybody else's: an own rule of the user's for the same
 		// packets wins, and Docker's are about Docker's subnets only.
 		out = append(out, jump{"nat", "POSTROUTING", postChain, anywhere})
 	}
 	if guard {
-		out = append(out, jump{"filter", "FORWARD", guardChain, last})
+		out = append(out, guardJump)
 	}
 	return out
 }
@@ -132,21 +158,25 @@ func (s saved) position(j jump) (count int, right bool, at int) {
 // inPlace reports whether every jump is where it should be and nowhere else.
 func (s saved) inPlace(jumps []jump) bool {
 	for _, j := range jumps {
-		if _, right, _ := s.position(j); !right || len(s.strays(j)) > 0 {
+		if _, right, _ := s.position(j); !right || len(s.strays(j.table, j.to, jumps)) > 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// strays returns the other chains of the table that have the jump, once for
-// each time.
-func (s saved) strays(j jump) []string {
+// strays returns the chains, ours excepted, that have a bare jump to one of ours
+// and should not, once for each time.
+func (s saved) strays(table, to string, jumps []jump) []string {
 	var out []string
-	for _, chain := range slices.Sorted(maps.Keys(s[j.table])) {
-		for _, rule := range s[j.table][chain] {
-			if rule == j.rule() && chain != j.from {
-				out = append(out, chain)
+	for _, from := range slices.Sorted(maps.Keys(s[table])) {
+		belongs := slices.ContainsFunc(jumps, func(j jump) bool { return j.table == table && j.to == to && j.from == from })
+		if belongs || strings.HasPrefix(from, chainPrefix) {
+			continue
+		}
+		for _, rule := range s[table][from] {
+			if rule == "-j "+to {
+				out = append(out, from)
 			}
 		}
 	}

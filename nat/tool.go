@@ -27,6 +27,7 @@ const (
 // tool is iptables, or ip6tables, in one of its flavours.
 type tool struct {
 	path   string // of iptables; -save and -restore are beside it
+	six    bool   // ip6tables
 	legacy bool   // it keeps its rules in x_tables, not in nf_tables
 	wait   time.Duration
 	// rule edits single rules. It knows no context; the only thing that
@@ -42,7 +43,7 @@ func tools(ctx context.Context, command string, proto iptables.Protocol, wait ti
 		if err != nil {
 			continue
 		}
-		t := &tool{path: path, wait: wait}
+		t := &tool{path: path, wait: wait, six: proto == iptables.ProtocolIPv6}
 		version, err := run(ctx, nil, path, "--version")
 		if err != nil {
 			return nil, fmt.Errorf("cannot run %s: %w", path, err)
@@ -99,8 +100,7 @@ func (t *tool) restore(ctx context.Context, text string) error {
 	return err
 }
 
-// place puts the jump where it belongs and takes it away from where it does not.
-// s follows what is done.
+// place puts a jump where it belongs. s follows what is done.
 func (t *tool) place(ctx context.Context, s saved, j jump) error {
 	count, right, at := s.position(j)
 	if !right && count > 0 && at > 0 {
@@ -119,9 +119,21 @@ func (t *tool) place(ctx context.Context, s saved, j jump) error {
 			return err
 		}
 	}
-	for _, chain := range s.strays(j) {
-		if err := t.remove(ctx, s, j.table, chain, j.to); err != nil {
+	return nil
+}
+
+// placeAll places jumps, and takes them away from where they do not belong.
+func (t *tool) placeAll(ctx context.Context, s saved, jumps []jump) error {
+	for _, j := range jumps {
+		if err := t.place(ctx, s, j); err != nil {
 			return err
+		}
+	}
+	for _, j := range jumps {
+		for _, from := range s.strays(j.table, j.to, jumps) {
+			if err := t.remove(ctx, s, j.table, from, j.to); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -174,23 +186,6 @@ func (t *tool) remove(ctx context.Context, s saved, table, from, to string) erro
 			break
 		}
 	}
-	return nil
-}
-
-// drop removes a chain of ours and every jump to it.
-func (t *tool) drop(ctx context.Context, s saved, table, chain string) error {
-	for _, from := range s.strays(jump{table: table, to: chain}) {
-		if err := t.remove(ctx, s, table, from, chain); err != nil {
-			return err
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := t.rule.ClearAndDeleteChain(table, chain); err != nil {
-		return fmt.Errorf("cannot remove chain %s (does a rule of yours jump to it?): %w", chain, oneLine(err))
-	}
-	delete(s[table], chain)
 	return nil
 }
 

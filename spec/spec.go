@@ -65,6 +65,10 @@ type Network struct {
 	// which is after the network was made.
 	Name string `json:"name,omitempty"`
 
+	// AllowForward names the networks (by Name) that this one and they reach each
+	// other with through the host; "all": all of ours, and Docker's own.
+	AllowForward []string `json:"allow_forward,omitempty"`
+
 	// What Faucet is to do, where dovesnap writes its configuration.
 	DefaultACL  Expr      `json:"default_acl,omitempty"`  // of endpoints that name none
 	NATACL      Expr      `json:"nat_acl,omitempty"`      // of the gateway's port
@@ -118,6 +122,8 @@ type Endpoint struct {
 	// Held reports that nothing may pass yet: its labels are not known, or Faucet
 	// has not put its ACL in force.
 	Held bool `json:"held,omitempty"`
+	// Published are its ports that the host passes on, as they were chosen.
+	Published []Published `json:"published,omitempty"`
 }
 
 // Routed reports whether the host itself is the network's gateway (nat, routed).

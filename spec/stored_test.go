@@ -26,7 +26,7 @@ func storedExample() stored {
 				ID: netID, Bridge: "br0", Mode: spec.NAT, DPID: 1<<64 - 1, Controllers: []spec.Controller{"tcp:127.0.0.1:6653", "ssl:[fd00::1]:6653"},
 				Userspace: true, LocalMAC: "0e:00:00:00:00:01", MTU: 9000, VLAN: 200, Uplinks: []spec.Uplink{{Name: "eth1", OFPort: 7, ACL: "office", VLAN: 20, Coprocessor: true}, {Name: "eth2"}},
 				Subnets:  []spec.Subnet{subnet("172.12.0.0/24", "172.12.0.1/24"), {Pool: netip.MustParsePrefix("fd00::/64")}},
-				Internal: true, Name: "mynet",
+				Internal: true, Name: "mynet", AllowForward: []string{"office", "all"},
 				DefaultACL: "guests/mynet:office,log", NATACL: "nat", VLANOutACL: "out", Preallocate: count(0), MACPrefix: "0e:99",
 				MigrateUplinks: true,
 			},
@@ -37,6 +37,7 @@ func storedExample() stored {
 				ID: endpointID, Network: netID, MAC: "02:42:ac:0c:00:08", OFPort: 1, IfName: "lan0", Boot: "2a7fb2d5-4f0c-4b5e-9a51-1c9e2e6b7a10",
 				Addresses: []netip.Prefix{netip.MustParsePrefix("172.12.0.8/24"), netip.MustParsePrefix("fd00::8/64")},
 				ACL:       "strict", VLAN: 30, Trunks: []int{40, 41}, RateIn: 10e6, RateOut: 1500e3, MACPrefix: "0e", Labelled: true, Held: true,
+				Published: []spec.Published{{Proto: spec.TCP, HostIP: netip.IPv4Unspecified(), HostPort: 8080, To: netip.MustParseAddrPort("172.12.0.8:80")}},
 			},
 			{ID: endpointID, Network: netID, MAC: "02:00:00:00:00:01", OFPort: 2, Boot: "2a7fb2d5-4f0c-4b5e-9a51-1c9e2e6b7a10"},
 		},
@@ -82,6 +83,7 @@ func TestStoredBeforeFaucet(t *testing.T) {
 	n, e := &want.Networks[0], &want.Endpoints[0]
 	n.Name, n.DefaultACL, n.NATACL, n.VLANOutACL, n.Preallocate, n.MACPrefix, n.MigrateUplinks = "", "", "", "", nil, "", false
 	n.Uplinks[0] = spec.Uplink{Name: "eth1", OFPort: 7}
+	n.AllowForward, e.Published = nil, nil
 	e.ACL, e.VLAN, e.Trunks, e.RateIn, e.RateOut, e.MACPrefix, e.Labelled, e.Held = "", 0, nil, 0, 0, "", false, false
 	var got stored
 	if err := json.Unmarshal(file, &got); err != nil || !reflect.DeepEqual(got, want) {

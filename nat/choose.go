@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nat
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dovesnap/spec"
+)
+
+const localPortRange = "/proc/sys/net/ipv4/ip_local_port_range"
+
+// choose finds the first host port that is free in every family concerned.
+func (p *Ports) choose(m spec.PortMap, addresses []netip.Prefix) ([]spec.Published, []socket, error) {
+	hosts, err := sides(m, addresses)
+	if err != nil {
+		return nil, nil, err
+	}
+	first, last := m.HostPort, m.HostPortEnd
+	anyPort := first == 0
+	if anyPort {
+		first, last = ephemeral()
+	}
+	at := first
+	if anyPort && p.next >= first && p.next <= last {
+		at = p.next
+	}
+	var refused *bindError
+	for range int(last) - int(first) + 1 {
+		sockets, err := bindAll(m.Proto, hosts, at)
+		if err == nil {
+			var out []spec.Published
+			for _, h := range hosts {
+				out = append(out, spec.Published{Proto: m.Proto, HostIP: h.ip, HostPort: at, To: netip.AddrPortFrom(h.to, m.Port)})
+			}
+			if anyPort {
+				p.next = at + 1 // 0 after the last: the search then begins anew
+			}
+			return out, sockets, nil
+		}
+		refused = err
+		if at++; at > last || at == 0 {
+			at = first
+		}
+	}
+	why := p.explain(m.Proto, refused.at, refused.cause)
+	switch {
+	case anyPort:
+		why = fmt.Errorf("cannot publish container port %d/%s: no port of %d-%d is free: %w", m.Port, m.Proto, first, last, why)
+	case last > first:
+		why = fmt.Errorf("cannot publish port %s: none of them is free: %w", m, why)
+	}
+	return nil, nil, why
+}
+
+// side is a host address and the container's of the same family.
+type side struct{ ip, to netip.Addr }
+
+// sides returns where a mapping is to be: for any address, in each family that
+// the container has.
+func sides(m spec.PortMap, addresses []netip.Prefix) ([]side, error) {
+	var out []side
+	for _, a := range addresses {
+		to := a.Addr()
+		wildcard := netip.IPv4Unspecified()
+		if to.Is6() {
+			wildcard = netip.IPv6Unspecified()
+		}
+		switch {
+		case slices.ContainsFunc(out, func(s side) bool { return s.to.Is4() == to.Is4() }):
+		case !m.HostIP.IsValid():
+			out = append(out, side{wildcard, to})
+		case m.HostIP.Is4() == to.Is4():
+			out = append(out, side{m.HostIP, to})
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("cannot publish port %s: the container has no address of that family", m)
+	}
+	return out, nil
+}
+
+// ephemeral returns the range that Docker takes ports from too.
+func ephemeral() (first, last uint16) {
+	f := strings.Fields(readValue(localPortRange))
+	if len(f) == 2 {
+		a, errA := strconv.ParseUint(f[0], 10, 16)
+		b, errB := strconv.ParseUint(f[1], 10, 16)
+		if errA == nil && errB == nil && a > 0 && a <= b {
+			return uint16(a), uint16(b)
+		}
+	}
+	return 49153, 65535 // IANA's, and Docker's where the kernel does not say
+}
+
+// explain turns a refused port into the line that the user of docker run reads.
+func (p *Ports) explain(proto spec.Proto, at netip.AddrPort, cause error) error {
+	text := fmt.Sprintf("cannot publish port %s/%s: ", at, proto)
+	switch {
+	case errors.Is(cause, os.ErrPermission):
+		return fmt.Errorf("%s%w (dovesnap needs CAP_NET_BIND_SERVICE)", text, cause)
+	case isNoAddress(cause):
+		return errors.New(text + "the host has no such address")
+	case !isBusy(cause):
+		return fmt.Errorf("%s%w", text, cause)
+	}
+	return errors.New(text + "it is in use by " + p.user(proto, at))
+}
+
+// user says who has a port.
+func (p *Ports) user(proto spec.Proto, at netip.AddrPort) string {
+	for id, h := range p.held {
+		for _, o := range h.published {
+			same := o.HostIP == at.Addr() || o.HostIP.Is4() == at.Addr().Is4() && (o.HostIP.IsUnspecified() || at.Addr().IsUnspecified())
+			if o.Proto == proto && o.HostPort == at.Port() && same {
+				return p.name(id)
+			}
+		}
+	}
+	if name := processWith(proto, at); name != "" {
+		return name
+	}
+	return "another process"
+}

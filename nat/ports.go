@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nat
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"dovesnap/spec"
+)
+
+// Ports holds the host's ports that are published, so that neither Docker's own
+// driver nor a program takes one of them. It holds each by a bound socket that
+// nothing ever reaches: what is sent to the port is redirected before a socket
+// is looked for. The sockets end with the process, and with them the hold; the
+// redirection goes on. Any goroutine may use it.
+type Ports struct {
+	name func(spec.EndpointID) string
+
+	mu   sync.Mutex
+	held map[spec.EndpointID]hold
+	next uint16 // where to look for any free port
+}
+
+// hold is what one endpoint has.
+type hold struct {
+	asked     []spec.PortMap
+	addresses []netip.Prefix
+	published []spec.Published
+	sockets   []socket
+}
+
+func (h hold) close() {
+	for _, s := range h.sockets {
+		s.close()
+	}
+}
+
+// NewPorts returns a Ports that holds none. name says what people call an
+// endpoint; nil: by its ID.
+func NewPorts(name func(spec.EndpointID) string) *Ports {
+	if name == nil {
+		name = func(id spec.EndpointID) string { return fmt.Sprintf("endpoint %q", id.Short()) }
+	}
+	return &Ports{name: name, held: map[spec.EndpointID]hold{}}
+}
+
+// Reserve chooses host ports for what an endpoint with those addresses asked to
+// publish, and holds them: all of them or, with an error that names the port and
+// who has it, none. Asked for the same again, it returns the same; for something
+// else, the earlier ones are released.
+func (p *Ports) Reserve(id spec.EndpointID, maps []spec.PortMap, addresses []netip.Prefix) ([]spec.Published, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old, ok := p.held[id]; ok {
+		if slices.Equal(old.asked, maps) && slices.Equal(old.addresses, addresses) {
+			return slices.Clone(old.published), nil
+		}
+		p.release(id)
+	}
+	h := hold{asked: slices.Clone(maps), addresses: slices.Clone(addresses)}
+	for _, m := range maps {
+		published, sockets, err := p.choose(m, addresses)
+		if err != nil {
+			h.close()
+			delete(p.held, id)
+			return nil, err
+		}
+		h.published, h.sockets = append(h.published, published...), append(h.sockets, sockets...)
+		// Seen by the next mapping's search for who has a port.
+		p.held[id] = h
+	}
+	if len(maps) == 0 {
+		return nil, nil
+	}
+	return slices.Clone(h.published), nil
+}
+
+// Hold takes up what was chosen by an earlier dovesnap. A port that somebody has
+// taken meanwhile is an error, and stays published: the redirection comes first.
+func (p *Ports) Hold(id spec.EndpointID, published []spec.Published) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old, ok := p.held[id]; ok {
+		if slices.Equal(old.published, published) {
+			return nil
+		}
+		p.release(id)
+	}
+	if len(published) == 0 {
+		return nil
+	}
+	h := hold{published: slices.Clone(published)}
+	var errs []error
+	for _, o := range published {
+		s, err := bind(o.Proto, netip.AddrPortFrom(o.HostIP, o.HostPort), true)
+		if err != nil {
+			errs = append(errs, p.explain(o.Proto, netip.AddrPortFrom(o.HostIP, o.HostPort), err))
+			continue
+		}
+		h.sockets = append(h.sockets, s)
+	}
+	p.held[id] = h
+	return joined(errs...)
+}
+
+// Release gives up an endpoint's ports; an unknown endpoint is fine.
+func (p *Ports) Release(id spec.EndpointID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.release(id)
+}
+
+func (p *Ports) release(id spec.EndpointID) {
+	p.held[id].close()
+	delete(p.held, id)
+}
