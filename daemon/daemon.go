@@ -43,16 +43,17 @@ const readyWithin = 8 * time.Second
 
 // parts is the wired service.
 type parts struct {
-	cfg     config.Config
-	log     *slog.Logger
-	since   time.Time
-	sup     *supervisor.Supervisor
-	sw      *ovs.Switch
-	links   *link.Links
-	engine  *reconcile.Engine
-	courier *faucet.Courier // nil: Faucet's configuration is the operator's
-	watcher *dockerd.Watcher
-	notify  *service.Notifier
+	cfg      config.Config
+	log      *slog.Logger
+	since    time.Time
+	sup      *supervisor.Supervisor
+	sw       *ovs.Switch
+	links    *link.Links
+	firewall *nat.Table
+	engine   *reconcile.Engine
+	courier  *faucet.Courier // nil: Faucet's configuration is the operator's
+	watcher  *dockerd.Watcher
+	notify   *service.Notifier
 
 	addressed chan struct{} // an uplink got addresses, which belong on its bridge
 }
@@ -132,6 +133,8 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 	if err != nil {
 		return nil, err
 	}
+	p.firewall = firewall
+	context.AfterFunc(ctx, firewall.Close)
 	if p.notify, err = service.NewNotifier(); err != nil {
 		return nil, err
 	}
@@ -143,6 +146,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		Grace:    cfg.Sweep.Grace,
 		Datapath: p.datapath,
 		Resync:   either(ctx, either(ctx, p.sw.Resync(), p.sup.Changed()), p.addressed),
+		Ports:    nat.NewPorts(p.endpointName),
 		Labels:   cfg.Faucet.Labels, PortsChanged: p.sw.PortsChanged(),
 	}
 	if p.courier, err = newCourier(cfg, log); err != nil {
@@ -155,6 +159,14 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 	p.watcher = dockerd.New(dockerd.Config{Host: cfg.Docker.Host, Drivers: cfg.Plugin.Names,
 		Interval: min(time.Minute, max(cfg.Sweep.Grace/2, time.Second)), Controllers: cfg.Controllers, Managed: p.courier != nil}, p.engine, log)
 	return p, nil
+}
+
+// endpointName says what people call an endpoint.
+func (p *parts) endpointName(id spec.EndpointID) string {
+	if name := p.engine.Names().Containers[id]; name != "" {
+		return fmt.Sprintf("container %q", name)
+	}
+	return fmt.Sprintf("endpoint %q", id.Short())
 }
 
 // datapath decides how a network's bridge is made on this host.

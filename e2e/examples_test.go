@@ -28,7 +28,11 @@ func TestExamples(t *testing.T) {
 	h.faucetFile(exampleYAML)
 	fine := func(t *testing.T) {
 		eventually(t, patience, "all to be well", func() error {
-			_, err := h.try(host.Program, "status")
+			out, err := h.try(host.Program, "status")
+			// Nobody listens at the second controller of one example.
+			if err != nil && strings.Count(out, "! ") == strings.Count(out, "controller tcp:127.0.0.1:6654: ") {
+				return nil
+			}
 			return err
 		})
 		if status := h.in(t).run(host.Program, "status", "--json"); strings.Contains(status, `"held":true`) {

@@ -30,6 +30,8 @@ type Engine interface {
 	CreateEndpoint(context.Context, spec.Endpoint) (spec.Endpoint, error)
 	DeleteEndpoint(context.Context, spec.EndpointID) error
 	Join(context.Context, spec.NetworkID, spec.EndpointID) (spec.Network, spec.Endpoint, error)
+	Publish(context.Context, spec.NetworkID, spec.EndpointID, []spec.PortMap) error
+	Unpublish(context.Context, spec.EndpointID) error
 }
 
 // Driver answers the calls of the protocol.
@@ -161,13 +163,16 @@ type joinAnswer struct {
 // gateway, DisableGatewayService keeps Docker from adding a docker_gwbridge
 // interface, which would go around Faucet.
 func (d *Driver) join(ctx context.Context, r network.JoinRequest) (joinAnswer, error) {
-	// Docker sends an internal network's published ports here and nowhere else.
-	if err := spec.RefusePorts(r.Options[portMapKey]); err != nil {
-		return joinAnswer{}, err
-	}
 	n, ep, err := d.Engine.Join(ctx, spec.NetworkID(r.NetworkID), spec.EndpointID(r.EndpointID))
 	if err != nil {
 		return joinAnswer{}, err
+	}
+	if n.Internal && n.Routed() {
+		// Docker before 29 sends an internal network's published ports here and
+		// nowhere else.
+		if err := d.publish(ctx, r.NetworkID, r.EndpointID, r.Options); err != nil {
+			return joinAnswer{}, err
+		}
 	}
 	answer := joinAnswer{InterfaceName: interfaceName{SrcName: spec.ContainerLink(ep.ID), DstPrefix: "eth", DstName: ep.IfName}}
 	for _, a := range ep.Addresses {
@@ -184,18 +189,29 @@ func (d *Driver) join(ctx context.Context, r network.JoinRequest) (joinAnswer, e
 	return answer, nil
 }
 
-// leave changes nothing: the container's link comes back by itself, and
-// DeleteEndpoint, which follows, removes it.
-func (d *Driver) leave(context.Context, network.LeaveRequest) (struct{}, error) {
-	return struct{}{}, nil
+// leave takes published ports back, which Docker does not always revoke. The
+// container's link comes back by itself, and DeleteEndpoint, which follows, removes
+// it.
+func (d *Driver) leave(ctx context.Context, r network.LeaveRequest) (struct{}, error) {
+	return struct{}{}, d.Engine.Unpublish(ctx, spec.EndpointID(r.EndpointID))
 }
 
-func (d *Driver) program(_ context.Context, r network.ProgramExternalConnectivityRequest) (struct{}, error) {
-	return struct{}{}, spec.RefusePorts(r.Options[portMapKey])
+// program publishes the ports of a container whose gateway this endpoint is. It may
+// come again, after a revoke or without one.
+func (d *Driver) program(ctx context.Context, r network.ProgramExternalConnectivityRequest) (struct{}, error) {
+	return struct{}{}, d.publish(ctx, r.NetworkID, r.EndpointID, r.Options)
 }
 
-func (d *Driver) revoke(context.Context, network.RevokeExternalConnectivityRequest) (struct{}, error) {
-	return struct{}{}, nil
+func (d *Driver) publish(ctx context.Context, nid, eid string, options map[string]any) error {
+	maps, err := spec.ParsePortMaps(options[portMapKey])
+	if err != nil {
+		return err
+	}
+	return d.Engine.Publish(ctx, spec.NetworkID(nid), spec.EndpointID(eid), maps)
+}
+
+func (d *Driver) revoke(ctx context.Context, r network.RevokeExternalConnectivityRequest) (struct{}, error) {
+	return struct{}{}, d.Engine.Unpublish(ctx, spec.EndpointID(r.EndpointID))
 }
 
 // allocateNetwork is a swarm manager's, for drivers of global scope.

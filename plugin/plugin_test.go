@@ -34,13 +34,14 @@ type engine struct {
 	mu        sync.Mutex
 	networks  map[spec.NetworkID]spec.Network
 	endpoints map[spec.EndpointID]spec.Endpoint
+	published map[spec.EndpointID][]spec.PortMap
 	err       error         // every call fails with it
 	hold      chan struct{} // every call waits for it
 	entered   chan struct{} // receives when a call begins to wait
 }
 
 func newEngine() *engine {
-	return &engine{networks: map[spec.NetworkID]spec.Network{}, endpoints: map[spec.EndpointID]spec.Endpoint{}}
+	return &engine{networks: map[spec.NetworkID]spec.Network{}, endpoints: map[spec.EndpointID]spec.Endpoint{}, published: map[spec.EndpointID][]spec.PortMap{}}
 }
 
 func (e *engine) begin(ctx context.Context) error {
@@ -88,6 +89,26 @@ func (e *engine) DeleteEndpoint(ctx context.Context, id spec.EndpointID) error {
 	err := e.begin(ctx)
 	defer e.mu.Unlock()
 	delete(e.endpoints, id)
+	return err
+}
+
+func (e *engine) Publish(ctx context.Context, nid spec.NetworkID, id spec.EndpointID, maps []spec.PortMap) error {
+	err := e.begin(ctx)
+	defer e.mu.Unlock()
+	if err != nil || len(maps) == 0 {
+		return err
+	}
+	if err := spec.CheckPublish(e.networks[nid], maps); err != nil {
+		return err
+	}
+	e.published[id] = maps
+	return nil
+}
+
+func (e *engine) Unpublish(ctx context.Context, id spec.EndpointID) error {
+	err := e.begin(ctx)
+	defer e.mu.Unlock()
+	delete(e.published, id)
 	return err
 }
 

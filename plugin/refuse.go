@@ -46,3 +46,9 @@ func (r refusing) CreateEndpoint(_ context.Context, e spec.Endpoint) (spec.Endpo
 func (r refusing) Join(context.Context, spec.NetworkID, spec.EndpointID) (spec.Network, spec.Endpoint, error) {
 	return spec.Network{}, spec.Endpoint{}, r.err()
 }
+func (r refusing) Publish(context.Context, spec.NetworkID, spec.EndpointID, []spec.PortMap) error {
+	return r.err()
+}
+
+// Unpublish has nothing to take back.
+func (r refusing) Unpublish(context.Context, spec.EndpointID) error { return nil }

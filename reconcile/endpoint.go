@@ -4,6 +4,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -48,6 +49,9 @@ func (e *Engine) CreateEndpoint(ctx context.Context, ep spec.Endpoint) (spec.End
 			if err := e.letThrough(ctx, n, ep); err != nil {
 				e.log.Warn("cannot let an endpoint through; the next pass will", "endpoint", ep.ID.Short(), "err", err)
 			}
+		}
+		if !n.Routed() && len(ep.PortMaps) > 0 {
+			e.log.Warn("published ports have no effect in mode flat: all ports of a container are on the LAN", "network", n.ID.Short(), "endpoint", ep.ID.Short())
 		}
 		if len(n.Controllers) > 0 {
 			e.listen.Reset(listenAfter)
@@ -172,15 +176,13 @@ func (e *Engine) DeleteEndpoint(ctx context.Context, id spec.EndpointID) error {
 // dropEndpoint removes the port before the link, so that vswitchd never sees a
 // port without one.
 func (e *Engine) dropEndpoint(ctx context.Context, id spec.EndpointID) error {
+	unpublished := e.unpublish(ctx, id)
 	e.change(func(s spec.State) { delete(s.Endpoints, id) })
 	e.solved(SubjectEndpoint(id))
+	e.solved("published ports of " + SubjectEndpoint(id))
 	delete(e.wrong, id)
 	delete(e.closing, id)
 	delete(e.nudges, id)
 	e.want()
-	err := e.sw.DeletePort(ctx, id)
-	if linkErr := e.links.DeleteVeth(ctx, id); err == nil {
-		err = linkErr
-	}
-	return err
+	return errors.Join(unpublished, e.sw.DeletePort(ctx, id), e.links.DeleteVeth(ctx, id))
 }

@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -85,9 +86,18 @@ type Links interface {
 
 // Firewall applies networks to the host's packet filter.
 type Firewall interface {
-	Apply(context.Context, []spec.Network) error
+	Apply(context.Context, []spec.Network, []spec.Endpoint) error
+	Publish(context.Context, spec.Network, spec.Endpoint) error // the endpoint's Published, and nothing else of it
+	Unpublish(context.Context, spec.EndpointID) error
 	Check(context.Context) (changed bool, err error)
 	EnsureForwarding(context.Context, []spec.Network) error
+}
+
+// HostPorts holds the host's ports that are published.
+type HostPorts interface {
+	Reserve(spec.EndpointID, []spec.PortMap, []netip.Prefix) ([]spec.Published, error)
+	Hold(spec.EndpointID, []spec.Published) error // those of an earlier dovesnap
+	Release(spec.EndpointID)
 }
 
 // Datapath says how a network's bridge is to be made: on OVS's userspace
@@ -102,12 +112,18 @@ type Config struct {
 	Datapath Datapath
 	Resync   <-chan struct{} // Open vSwitch was (re)connected: look at everything
 
+	Ports HostPorts
+
 	Faucet       Faucet          // nil: its configuration is the operator's
 	Labels       bool            // containers' labels count
 	PortsChanged <-chan struct{} // somebody changed ports in Open vSwitch
 }
 
 const (
+	// firewallLook is how often it is looked at whether somebody has changed the
+	// packet filter, which costs next to nothing when nobody has.
+	firewallLook = 3 * time.Second
+
 	passTimeout = 60 * time.Second // of a full pass
 	// itemTimeout is how long a pass waits for one network or endpoint. What
 	// takes longer waits for vswitchd, and so would the rest of the network,
@@ -180,10 +196,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.busy(func() {
 		close(e.ready) // a pass gives way to what waits
+		e.holdPorts()
 		e.lookPorts(ctx)
 		e.want()
 		e.pass(ctx)
 	})
+	look := time.NewTicker(firewallLook)
+	defer look.Stop()
 	tick := time.NewTicker(e.cfg.Interval)
 	defer tick.Stop()
 	for {
@@ -196,6 +215,8 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.busy(func() { e.lookPorts(ctx); e.pass(ctx) })
 		case <-tick.C:
 			e.busy(func() { e.pass(ctx) })
+		case <-look.C:
+			e.busy(func() { e.lookFirewall(ctx) })
 		case <-e.cfg.PortsChanged:
 			e.busy(func() { e.lookPorts(ctx) })
 		case <-e.faucet.Changed():

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -32,6 +33,8 @@ type host struct {
 	heard   map[spec.OFPort]bool // nil: no controller is there
 	foreign map[spec.NetworkID][]spec.ForeignPort
 
+	published, reserved map[spec.EndpointID][]spec.Published
+
 	hang   bool // ports are never applied
 	failAt int  // 0: never; else the n-th step from now fails
 	steps  int
@@ -41,6 +44,7 @@ type host struct {
 func newHost() *host {
 	return &host{bridges: map[spec.NetworkID]spec.Network{}, ports: map[spec.EndpointID]spec.Endpoint{},
 		veths: map[spec.EndpointID]spec.Alias{}, held: map[spec.EndpointID]bool{}, taken: map[spec.OFPort]bool{}, uplinks: map[string]string{},
+		published: map[spec.EndpointID][]spec.Published{}, reserved: map[spec.EndpointID][]spec.Published{},
 		up: map[spec.EndpointID]bool{}, macs: map[spec.EndpointID]spec.MAC{}, flows: map[spec.OFPort]int{}}
 }
 
@@ -223,9 +227,55 @@ func (h *host) CheckNetwork(_ context.Context, n spec.Network) error {
 	return nil
 }
 
-func (h *host) Apply(ctx context.Context, nets []spec.Network) error {
+func (h *host) Publish(ctx context.Context, _ spec.Network, e spec.Endpoint) error {
+	if err := h.step(ctx, "publish %s", e.ID.Short()); err != nil {
+		return err
+	}
+	h.published[e.ID] = e.Published
+	return nil
+}
+
+func (h *host) Unpublish(ctx context.Context, id spec.EndpointID) error {
+	if err := h.step(ctx, "unpublish %s", id.Short()); err != nil {
+		return err
+	}
+	delete(h.published, id)
+	return nil
+}
+
+// Reserve gives ports from 40000 on where any will do.
+func (h *host) Reserve(id spec.EndpointID, maps []spec.PortMap, _ []netip.Prefix) ([]spec.Published, error) {
+	var out []spec.Published
+	for _, m := range maps {
+		p := spec.Published{Proto: m.Proto, HostIP: netip.IPv4Unspecified(), HostPort: m.HostPort}
+		if p.HostPort == 0 {
+			p.HostPort = 40000
+		}
+		for other, held := range h.reserved {
+			if other != id && slices.Contains(held, p) {
+				return nil, fmt.Errorf("cannot publish port %s: it is in use", m)
+			}
+		}
+		out = append(out, p)
+	}
+	h.reserved[id] = out
+	return out, nil
+}
+
+func (h *host) Hold(id spec.EndpointID, published []spec.Published) error {
+	h.reserved[id] = published
+	return nil
+}
+
+func (h *host) Release(id spec.EndpointID) { delete(h.reserved, id) }
+
+func (h *host) Apply(ctx context.Context, nets []spec.Network, endpoints []spec.Endpoint) error {
 	if err := h.step(ctx, "rules of %d networks", len(nets)); err != nil {
 		return err
+	}
+	h.published = map[spec.EndpointID][]spec.Published{}
+	for _, e := range endpoints {
+		h.published[e.ID] = e.Published
 	}
 	h.rules = nil
 	for _, n := range nets {
@@ -261,6 +311,9 @@ func (h *host) String() string {
 	for _, id := range h.rules {
 		lines = append(lines, "rules "+id.Short())
 	}
+	for id, p := range h.published {
+		lines = append(lines, fmt.Sprintf("published %s %v", id.Short(), p))
+	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }
@@ -277,6 +330,9 @@ func want(s spec.State) string {
 	for id, e := range s.Endpoints {
 		h.ports[id] = e
 		h.veths[id] = spec.Alias{Endpoint: id, OFPort: e.OFPort}
+		if len(e.Published) > 0 {
+			h.published[id] = e.Published
+		}
 	}
 	return h.String()
 }

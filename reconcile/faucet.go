@@ -108,7 +108,13 @@ func (e *Engine) name(ctx context.Context, id spec.NetworkID, name string) error
 	n.Name = name
 	e.change(func(s spec.State) { s.Networks[id] = n })
 	e.want()
-	return e.sw.NoteNetwork(ctx, n)
+	err := e.sw.NoteNetwork(ctx, n)
+	for _, other := range e.State().Networks {
+		if len(other.AllowForward) > 0 { // by name
+			return errors.Join(err, e.applyFirewall(ctx))
+		}
+	}
+	return err
 }
 
 // Attached takes the name and the labels of the container that an endpoint is of.

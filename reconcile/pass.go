@@ -143,7 +143,8 @@ func (e *Engine) repairFirewall(ctx context.Context) error {
 }
 
 func (e *Engine) applyFirewall(ctx context.Context) error {
-	err := e.fw.Apply(ctx, e.State().SortedNetworks())
+	networks, endpoints := e.rules()
+	err := e.fw.Apply(ctx, networks, endpoints)
 	e.rulesWritten = err == nil
 	return err
 }

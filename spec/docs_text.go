@@ -99,5 +99,5 @@ const optionsTail = `
 | ` + "`--internal`" + ` | Changes nothing here: the mode decides what leaves a network. Old compose files pass it together with mode nat and mean NAT. For a network that nothing leaves, use mode flat without added ports. |
 | ` + "`-o com.docker.network.driver.mtu`" + ` | The same as ` + "`ovs.bridge.mtu`" + `. |
 | ` + "`--ip`, `--ip6`, `--mac-address`" + ` of ` + "`docker run`" + ` | As for every driver. |
-| ` + "`-p`" + ` of ` + "`docker run`" + ` | Refused: publishing ports is not available yet. Containers of one network reach each other without it. |
+| ` + "`-p`" + ` of ` + "`docker run`" + ` | In modes nat and routed, as for every driver, tcp, udp and sctp; ` + "`docker ps`" + ` cannot show them of any driver but Docker's own: ` + "`dovesnap ports`" + ` does ([publishing.md](publishing.md)). In mode flat a container is on the LAN with all its ports. |
 `

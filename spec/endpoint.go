@@ -3,7 +3,6 @@
 package spec
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -69,7 +68,9 @@ func (e *Endpoint) setOption(name string, value any) error {
 	text, isText := value.(string)
 	switch {
 	case name == portMapOption:
-		return RefusePorts(value)
+		var err error
+		e.PortMaps, err = ParsePortMaps(value)
+		return err
 	case name != ifNameOption && strings.HasPrefix(name, dockerPrefix):
 		return nil
 	case !isText:
@@ -82,20 +83,4 @@ func (e *Endpoint) setOption(name string, value any) error {
 		return fmt.Errorf("driver-opt %s: %w", name, err)
 	}
 	return nil
-}
-
-// RefusePorts says no to published ports in a portmap option's value, a list of
-// {Proto, Port, HostPort, …}; nil when there are none.
-func RefusePorts(portmap any) error {
-	list, _ := portmap.([]any)
-	if len(list) == 0 {
-		return nil
-	}
-	var ports []string
-	for _, item := range list {
-		if m, ok := item.(map[string]any); ok {
-			ports = append(ports, fmt.Sprint(m["Port"]))
-		}
-	}
-	return errors.New("publishing ports (-p) is not available yet on this driver's networks: container port " + strings.Join(ports, ", ") + "; containers reach each other without it")
 }

@@ -63,7 +63,7 @@ func TestParseEndpoint(t *testing.T) {
 
 func TestParseEndpointRefusals(t *testing.T) {
 	var portmap any // as Docker 20.10 to 29 send it
-	if err := json.Unmarshal([]byte(`[{"Proto":6,"IP":"","Port":80,"HostIP":"","HostPort":8080,"HostPortEnd":8080},{"Proto":17,"Port":53,"HostPort":0}]`), &portmap); err != nil {
+	if err := json.Unmarshal([]byte(`[{"Proto":6,"IP":"","Port":80,"HostIP":"","HostPort":8080,"HostPortEnd":8080},{"Proto":47,"Port":53,"HostPort":0}]`), &portmap); err != nil {
 		t.Fatal(err)
 	}
 	_, err := spec.ParseEndpoint(spec.EndpointRequest{
@@ -79,7 +79,7 @@ func TestParseEndpointRefusals(t *testing.T) {
 	}
 	for _, want := range []string{
 		`address "172.12.0.8" is not an address and length`, `"x" is not a MAC address`,
-		"publishing ports (-p) is not available yet", "container port 80, 53;", `driver-opt com.docker.network.endpoint.ifname: "a/b" is not an interface name`,
+		"cannot read published port 53: protocol 47 is not tcp, udp or sctp", `driver-opt com.docker.network.endpoint.ifname: "a/b" is not an interface name`,
 		"unknown driver-opt ovs.port.ofprt; did you mean ovs.port.ofport?",
 	} {
 		if !strings.Contains(err.Error(), want) {

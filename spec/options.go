@@ -81,6 +81,8 @@ var Options = []Option{
 	{Name: "ovs.bridge.add_copro_ports", Syntax: "comma-separated list of `NIC[/OFPORT]`", Default: "none", set: setCoproPorts, Faucet: managed,
 		Example: "eth3/9" + withFaucet,
 		Help:    "Interfaces of the host to put into the bridge as Faucet's coprocessor ports: what enters there with a VLAN tag leaves by the port of that VLAN's number."},
+	{Name: "ovs.bridge.allow_forward", Syntax: "comma-separated list of network names, or `all`", Default: "none", Faucet: anyMode, Example: "other -o ovs.bridge.mode=nat", set: setAllowForward,
+		Help: "Networks that this one and they reach each other through the host; `all` are Docker's own bridges too. Otherwise the host forwards nothing from one network in mode nat to another. One side's word is enough."},
 	{Name: "ovs.bridge.mac_prefix", Syntax: macPrefixSyntax, Default: "`02:42` and the IPv4 address", set: setMACPrefix, Faucet: anyMode,
 		Example: "0e:99",
 		Help:    "How the MAC addresses of the network's containers begin. `docker inspect` shows them."},

@@ -79,3 +79,13 @@ func setVLANOutACL(n *Network, v string) error {
 	}
 	return setExpr(func(n *Network) *Expr { return &n.VLANOutACL })(n, v)
 }
+
+func setAllowForward(n *Network, v string) error {
+	for _, name := range strings.Split(v, ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			return errors.New("a network's name is empty")
+		}
+		n.AllowForward = append(n.AllowForward, name)
+	}
+	return nil
+}

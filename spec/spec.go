@@ -124,6 +124,9 @@ type Endpoint struct {
 	Held bool `json:"held,omitempty"`
 	// Published are its ports that the host passes on, as they were chosen.
 	Published []Published `json:"published,omitempty"`
+	// PortMaps are those that its container asks for, of which this endpoint is to
+	// publish what Docker says later, if it is the container's gateway.
+	PortMaps []PortMap `json:"-"`
 }
 
 // Routed reports whether the host itself is the network's gateway (nat, routed).

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reconcile
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"dovesnap/spec"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var web = []spec.PortMap{{Proto: spec.TCP, HostPort: 8080, HostPortEnd: 8080, Port: 80}}
+
+func TestPublish(t *testing.T) {
+	h, e, ep := withNetworkAndEndpoint(t)
+	ctx := within(t)
+	for range 2 { // the second time, Docker asks again
+		if err := e.Publish(ctx, ep.Network, ep.ID, web); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.String(); got != want(e.State()) || len(h.published[ep.ID]) != 1 || len(h.ports[ep.ID].Published) != 1 {
+			t.Errorf("host:\n%s\nstored: %v", got, h.ports[ep.ID].Published)
+		}
+	}
+	other := attach(t, e, endpoint(1, 2))
+	if err := e.Publish(ctx, other.Network, other.ID, web); err == nil || !strings.Contains(err.Error(), "it is in use") {
+		t.Errorf("a busy port: %v", err)
+	}
+	if err := e.Publish(ctx, ep.Network, "unknown", web); err == nil {
+		t.Error("an unknown endpoint publishes")
+	}
+	for range 2 {
+		if err := e.Unpublish(ctx, ep.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(h.published)+len(h.reserved)+len(h.ports[ep.ID].Published) != 0 {
+		t.Errorf("left: %v %v", h.published, h.reserved)
+	}
+	// Docker does not always revoke.
+	if err := e.Publish(ctx, other.Network, other.ID, web); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.DeleteEndpoint(ctx, other.ID); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.published)+len(h.reserved) != 0 {
+		t.Errorf("left by a removed endpoint: %v %v", h.published, h.reserved)
+	}
+}
+
+func TestFailedPublishLeavesNothing(t *testing.T) {
+	for step := 1; step <= 2; step++ { // the rules, their storing
+		h, e, ep := withNetworkAndEndpoint(t)
+		before := h.String()
+		h.failAt = step
+		if err := e.Publish(within(t), ep.Network, ep.ID, web); !errors.Is(err, errInjected) {
+			t.Errorf("step %d: %v", step, err)
+		}
+		if diff := cmp.Diff(before, h.String()); diff != "" || len(h.reserved) > 0 {
+			t.Errorf("step %d: left: %s %v", step, diff, h.reserved)
+		}
+	}
+}
+
+func TestFlatPublishesNothing(t *testing.T) {
+	h := newHost()
+	e := run(t, h, "boot")
+	n := natNetwork(1)
+	n.Mode = spec.Flat
+	if err := e.CreateNetwork(within(t), n); err != nil {
+		t.Fatal(err)
+	}
+	ep := attach(t, e, endpoint(1, 1))
+	if err := e.Publish(within(t), n.ID, ep.ID, web); err == nil || !strings.Contains(err.Error(), "flat") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The ports of the dead are not given to others before the dead are swept, and those
+// of the living stay theirs.
+func TestPublishedOverARestart(t *testing.T) {
+	h := newHost()
+	e, stop := start(t, h, "boot")
+	if err := e.CreateNetwork(within(t), natNetwork(1)); err != nil {
+		t.Fatal(err)
+	}
+	ep := attach(t, e, endpoint(1, 1))
+	if err := e.Publish(within(t), ep.Network, ep.ID, web); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	clear(h.reserved) // they end with the process
+	e, stop = start(t, h, "boot")
+	if got := h.String(); got != want(e.State()) || len(h.reserved[ep.ID]) != 1 {
+		t.Errorf("host:\n%s\nreserved: %v", got, h.reserved)
+	}
+	stop()
+	clear(h.reserved)
+	_, stop = start(t, h, "another boot")
+	defer stop()
+	if len(h.published)+len(h.reserved) != 0 {
+		t.Errorf("left by an earlier boot: %v %v", h.published, h.reserved)
+	}
+}
