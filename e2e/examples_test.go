@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -35,9 +36,12 @@ func TestExamples(t *testing.T) {
 			}
 			return err
 		})
-		if status := h.in(t).run(host.Program, "status", "--json"); strings.Contains(status, `"held":true`) {
-			t.Errorf("held:\n%s", status)
-		}
+		eventually(t, patience, "nobody to be held", func() error {
+			if status, _ := h.try(host.Program, "status", "--json"); strings.Contains(status, `"held": true`) {
+				return errors.New(status)
+			}
+			return nil
+		})
 	}
 	made := false
 	for _, e := range spec.Examples() {

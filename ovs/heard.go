@@ -3,6 +3,7 @@
 package ovs
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os/exec"
@@ -12,28 +13,27 @@ import (
 	"dovesnap/spec"
 )
 
-var inPort = regexp.MustCompile(`in_port=(\d+)`)
+var inPort = regexp.MustCompile(`\bin_port=(\d+)\b`)
 
-// Heard returns the OpenFlow ports of a network's bridge for which its controllers
-// have flows of what comes in there; nil when no controller is connected, or none
-// has put flows there yet.
+// vlan tells a flow that gives what comes in by a port its VLAN, which Faucet has
+// for ports that it takes to be up, from one of an ACL, which it has for others too.
+var vlan = regexp.MustCompile(`vlan|\btable=[1-9]`)
+
+// Heard returns the OpenFlow ports of a network's bridge from which controllers have
+// let in what comes, as far as their flows tell; nil when they have put none there.
 func (s *Switch) Heard(ctx context.Context, n spec.Network) (map[spec.OFPort]bool, error) {
-	ses, err := s.current()
-	if err != nil {
-		return nil, err
-	}
-	connected, err := ses.anyConnected(ctx, n)
-	if err != nil || !connected {
-		return nil, err
-	}
 	out, err := s.dumpFlows(ctx, n.Bridge, "")
 	if err != nil {
 		return nil, err
 	}
 	var heard map[spec.OFPort]bool
-	for _, m := range inPort.FindAllSubmatch(out, -1) {
-		if heard == nil {
+	for _, line := range bytes.Split(out, []byte("\n")) {
+		if bytes.Contains(line, []byte("actions=")) && heard == nil {
 			heard = map[spec.OFPort]bool{}
+		}
+		m := inPort.FindSubmatch(line)
+		if m == nil || !vlan.Match(line) {
+			continue
 		}
 		if number, err := strconv.ParseUint(string(m[1]), 10, 32); err == nil {
 			heard[spec.OFPort(number)] = true
@@ -67,21 +67,4 @@ func (s *Switch) dumpFlows(ctx context.Context, bridge, match string) ([]byte, e
 		return nil, fmt.Errorf("cannot list flows of bridge %q: %w", bridge, err)
 	}
 	return out, nil
-}
-
-func (ses *session) anyConnected(ctx context.Context, n spec.Network) (bool, error) {
-	b, err := ses.one(ctx, selectOp(tableBridge, marked(keyNetwork, string(n.ID)), "controller"))
-	if err != nil || b == nil {
-		return false, err
-	}
-	for _, id := range b.uuids("controller") {
-		c, err := ses.one(ctx, selectOp(tableController, byUUID(id), "is_connected"))
-		if err != nil {
-			return false, err
-		}
-		if c.flag("is_connected") {
-			return true, nil
-		}
-	}
-	return false, nil
 }

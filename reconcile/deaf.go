@@ -13,13 +13,15 @@ const (
 	// listenAfter is how long after an endpoint was let through it is looked at
 	// whether the controllers have heard of its port.
 	listenAfter = time.Second
-	// maxNudges is how often a port is told again; after that the controller does
-	// not want it.
+	// maxNudges is how often a port is told again a second later; after that the
+	// controller does not want it, or is away, and the passes go on for a while.
 	maxNudges = 3
+	// lastNudge is how often it is told at all.
+	lastNudge = 10
 )
 
-// unheard has ports told again that their controllers have no flows for although
-// they have some for the bridge. Faucet does not hear of a port that comes up in
+// unheard has ports told again that their controllers let nothing in from, although
+// they have flows in the bridge. Faucet does not hear of a port that comes up in
 // the middle of its handshake, and would never forward to it.
 func (e *Engine) unheard(ctx context.Context, n spec.Network) error {
 	endpoints := e.State().EndpointsOf(n.ID)
@@ -34,14 +36,16 @@ func (e *Engine) unheard(ctx context.Context, n spec.Network) error {
 		switch {
 		case heard[ep.OFPort]:
 			delete(e.nudges, ep.ID)
-		case ep.Held || e.nudges[ep.ID] >= maxNudges:
+		case ep.Held || e.nudges[ep.ID] >= lastNudge:
 		default:
 			e.nudges[ep.ID]++
-			e.log.Info("a controller has no flows for a port; it is told of it again", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "ofport", ep.OFPort)
+			e.log.Info("no controller lets in what comes by a port; they are told of it again", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "ofport", ep.OFPort)
 			if err := e.links.Nudge(ctx, ep.ID); err != nil {
 				return err
 			}
-			e.listen.Reset(listenAfter)
+			if e.nudges[ep.ID] < maxNudges {
+				e.listen.Reset(listenAfter)
+			}
 		}
 	}
 	return nil

@@ -31,10 +31,10 @@ func TestUnheardPortIsToldAgain(t *testing.T) {
 		t.Errorf("no controller is there, and told again: %v", h.nudged)
 	}
 	h.heard = map[spec.OFPort]bool{one.OFPort: true}
-	for range maxNudges + 2 {
+	for range lastNudge + 2 {
 		hark()
 	}
-	if want := slices.Repeat([]spec.EndpointID{two.ID}, maxNudges); !slices.Equal(h.nudged, want) {
+	if want := slices.Repeat([]spec.EndpointID{two.ID}, lastNudge); !slices.Equal(h.nudged, want) {
 		t.Errorf("told again: %v, want %v", h.nudged, want)
 	}
 	h.heard[two.OFPort] = true
