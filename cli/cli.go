@@ -100,7 +100,7 @@ containers share one network, and one controller, with VMs and machines.
 	root.SetFlagErrorFunc(flagError)
 	cobra.AddTemplateFunc("wrapped", func(fs *pflag.FlagSet) string { return fs.FlagUsagesWrapped(100) })
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".LocalFlags.FlagUsages", "wrapped .LocalFlags"))
-	root.AddCommand(runCommand(actions), ovsCommand(actions), faucetCommand(actions), linkCommand(actions), serviceCommand(), statusCommand(), downCommand(actions.Down), cleanupCommand(actions.Cleanup),
+	root.AddCommand(runCommand(actions), ovsCommand(actions), faucetCommand(actions), linkCommand(actions), serviceCommand(), statusCommand(), portsCommand(), doctorCommand(), downCommand(actions.Down), cleanupCommand(actions.Cleanup),
 		checkConfigCommand(), optionsCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		c.ValidArgsFunction = cobra.NoFileCompletions

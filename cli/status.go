@@ -5,6 +5,7 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 
 	"dovesnap/config"
@@ -15,8 +16,7 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
+	return askCommand(&cobra.Command{
 		Use:   "status",
 		Short: "Show networks, endpoints, Open vSwitch, and what is wrong",
 		Long: `Show what is wrong, then networks, endpoints, controllers and Open vSwitch, as
@@ -24,8 +24,37 @@ the running daemon sees them.
 
 Exit codes: 0 all is well, 1 there are problems (or no answer), 3 the daemon is
 not running.`,
-		Args: noArgs,
-	}
+	}, status.Render, func(s status.Status) any { return s }, status.Status.Trouble)
+}
+
+func portsCommand() *cobra.Command {
+	return askCommand(&cobra.Command{
+		Use:   "ports",
+		Short: "Show the published ports (docker run -p), which docker ps cannot",
+		Long: `Show which ports of the host are passed on to which containers, those that Docker
+left to be chosen among them. Docker shows published ports of its own drivers only.`,
+	}, status.RenderPorts, func(s status.Status) any { return s.Published() }, nil)
+}
+
+func doctorCommand() *cobra.Command {
+	return askCommand(&cobra.Command{
+		Use:   "doctor",
+		Short: "Show all that is wrong, and what of the host's settings was changed",
+		Long: `Show all that is wrong, one line each, and the settings of the host (sysctl) that
+dovesnap has changed, with the reason.
+
+Exit codes: as of "dovesnap status".`,
+	}, status.RenderDoctor, func(s status.Status) any {
+		return map[string]any{"trouble": append([]string{}, s.Trouble()...), "changed": s.Changed}
+	}, status.Status.Trouble)
+}
+
+// askCommand asks the daemon for its Status and shows it by render, or as the JSON
+// of what pick makes of it. It fails when trouble, if there is such a function, finds
+// any.
+func askCommand(c *cobra.Command, render func(io.Writer, status.Status) error, pick func(status.Status) any, trouble func(status.Status) []string) *cobra.Command {
+	var asJSON bool
+	c.Args = noArgs
 	config.AddFlags(c.Flags())
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		// The rest is the daemon's; it is read, as everywhere, but not of use here.
@@ -47,11 +76,11 @@ not running.`,
 		if asJSON {
 			encoder := json.NewEncoder(c.OutOrStdout())
 			encoder.SetIndent("", "  ")
-			err = encoder.Encode(s)
+			err = encoder.Encode(pick(s))
 		} else {
-			err = status.Render(c.OutOrStdout(), s)
+			err = render(c.OutOrStdout(), s)
 		}
-		if err == nil && len(s.Trouble()) > 0 {
+		if err == nil && trouble != nil && len(trouble(s)) > 0 {
 			err = exit{code: failed} // said already
 		}
 		return err

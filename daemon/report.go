@@ -43,6 +43,9 @@ func (p *parts) status(ctx context.Context) (status.Status, error) {
 		s.Problems = append(s.Problems, conflict)
 	}
 	slices.Sort(s.Problems)
+	for _, c := range p.firewall.Sysctls() {
+		s.Changed = append(s.Changed, status.Setting{Key: c.Key, Was: c.Was, Is: c.Is, Why: c.Why})
+	}
 	return s, nil
 }
 
@@ -104,6 +107,9 @@ func endpoint(n spec.Network, ep spec.Endpoint, v ovs.View, names reconcile.Name
 		Link: spec.HostLink(ep.ID), VLAN: n.PortVLAN(ep), ACLs: ep.ACLs(n), Held: ep.Held, Problems: take(problems, reconcile.SubjectEndpoint(ep.ID))}
 	for _, a := range ep.Addresses {
 		s.Addresses = append(s.Addresses, a.String())
+	}
+	for _, p := range ep.Published {
+		s.Ports = append(s.Ports, status.Port{Proto: string(p.Proto), HostIP: p.HostIP.String(), HostPort: int(p.HostPort), IP: p.To.Addr().String(), Port: int(p.To.Port())})
 	}
 	port, known := v.Ports[s.Link]
 	switch {

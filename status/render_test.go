@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"strings"
@@ -40,8 +41,10 @@ func example() status.Status {
 				Subnets: []string{"172.12.0.0/24"}, Gateways: []string{"172.12.0.1"}, MTU: 1500, VLAN: 100, Uplinks: []string{"eth1"}, Problems: []string{},
 				Controllers: []status.Controller{{Target: "tcp:127.0.0.1:6653", Connected: true, Role: "other"}},
 				Endpoints: []status.Endpoint{
-					{ID: strings.Repeat("fedcba9876543210", 4), Container: "web", MAC: "02:42:ac:0c:00:08", Addresses: []string{"172.12.0.8/24"}, OFPort: 1, Link: "dsvfedcba987654", VLAN: 100, ACLs: []string{"office", "log"}, Problems: []string{}},
-					{ID: strings.Repeat("abcdef9876543210", 4), Container: "db", MAC: "02:42:ac:0c:00:09", Addresses: []string{"172.12.0.9/24", "fd00::9/64"}, OFPort: 2, Link: "dsvabcdef987654", VLAN: 30, ACLs: []string{}, Problems: []string{}},
+					{ID: strings.Repeat("fedcba9876543210", 4), Container: "web", MAC: "02:42:ac:0c:00:08", Addresses: []string{"172.12.0.8/24"}, OFPort: 1, Link: "dsvfedcba987654", VLAN: 100, ACLs: []string{"office", "log"},
+						Ports: []status.Port{{Proto: "tcp", HostIP: "0.0.0.0", HostPort: 8080, IP: "172.12.0.8", Port: 80}}, Problems: []string{}},
+					{ID: strings.Repeat("abcdef9876543210", 4), Container: "db", MAC: "02:42:ac:0c:00:09", Addresses: []string{"172.12.0.9/24", "fd00::9/64"}, OFPort: 2, Link: "dsvabcdef987654", VLAN: 30, ACLs: []string{},
+						Ports: []status.Port{{Proto: "udp", HostIP: "::", HostPort: 53, IP: "fd00::9", Port: 5353}}, Problems: []string{}},
 				},
 			},
 			{
@@ -50,6 +53,7 @@ func example() status.Status {
 			},
 		},
 		Problems: []string{},
+		Changed:  []status.Setting{{Key: "net.ipv4.ip_forward", Was: "0", Is: "1", Why: "the host is the gateway of a network"}},
 	}
 }
 
@@ -100,6 +104,20 @@ func TestRender(t *testing.T) {
 				t.Errorf("%d lines are more than a screen", lines)
 			}
 		})
+	}
+}
+
+// The tables of dovesnap ports and dovesnap doctor.
+func TestRenderOthers(t *testing.T) {
+	empty := status.Status{OVS: status.OVS{Ready: true}, Docker: status.Docker{Connected: true}}
+	for name, render := range map[string]func(io.Writer, status.Status) error{"ports": status.RenderPorts, "doctor": status.RenderDoctor} {
+		for kind, s := range map[string]status.Status{"": ill(), "-empty": empty} {
+			var b bytes.Buffer
+			if err := render(&b, s); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "testdata/"+name+kind+".txt", b.Bytes())
+		}
 	}
 }
 

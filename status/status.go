@@ -34,6 +34,16 @@ type Status struct {
 	Networks []Network `json:"networks"`
 	// Problems holds what the other fields do not say.
 	Problems []string `json:"problems"`
+	// Changed are the host's own settings that dovesnap has changed.
+	Changed []Setting `json:"changed"`
+}
+
+// Setting is one of the host's that dovesnap has changed.
+type Setting struct {
+	Key string `json:"key"` // as sysctl(8) writes it
+	Was string `json:"was"`
+	Is  string `json:"is"`
+	Why string `json:"why"`
 }
 
 // OVS is the state of Open vSwitch.
@@ -107,7 +117,17 @@ type Endpoint struct {
 	VLAN      int      `json:"vlan"`
 	ACLs      []string `json:"acls"` // Faucet's, its own or the network's default
 	Held      bool     `json:"held"` // nothing passes until its ACL is in force
+	Ports     []Port   `json:"ports"`
 	Problems  []string `json:"problems"`
+}
+
+// Port is a published port.
+type Port struct {
+	Proto    string `json:"proto"`
+	HostIP   string `json:"host_ip"`
+	HostPort int    `json:"host_port"`
+	IP       string `json:"ip"` // of the container
+	Port     int    `json:"port"`
 }
 
 // Trouble returns all that is wrong, one sentence each, the widest first.
@@ -152,6 +172,7 @@ func (s Status) Trouble() []string {
 // iterate.
 func (s *Status) fillLists() {
 	fill(&s.Problems)
+	fill(&s.Changed)
 	fill(&s.Networks)
 	fill(&s.OVS.Children)
 	for i := range s.Networks {
@@ -166,6 +187,7 @@ func (s *Status) fillLists() {
 			fill(&n.Endpoints[j].Addresses)
 			fill(&n.Endpoints[j].Problems)
 			fill(&n.Endpoints[j].ACLs)
+			fill(&n.Endpoints[j].Ports)
 		}
 	}
 }
