@@ -75,7 +75,13 @@ func TestPidfile(t *testing.T) {
 	if got := tell(); got != `cannot find Faucet's process: "`+pidfile+`" has no process id` {
 		t.Error(got)
 	}
-	write(t, pidfile, fmt.Sprint(os.Getppid()))
+	other := exec.CommandContext(t.Context(), "sleep", "60")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Wait()
+	defer other.Process.Kill()
+	write(t, pidfile, fmt.Sprint(other.Process.Pid))
 	if got := tell(); !strings.HasSuffix(got, `is another program`) {
 		t.Error(got)
 	}
