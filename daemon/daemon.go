@@ -126,6 +126,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		return nil, err
 	}
 	p.sw = ovs.New(p.sup.Endpoint(), log)
+	p.sw.BeforeRemoval = p.sup.Unpaused
 	p.engine = reconcile.New(p.sw, link.New(log), firewall, reconcile.Config{
 		BootID:   strings.TrimSpace(string(boot)),
 		Interval: cfg.Reconcile.Interval,

@@ -207,6 +207,12 @@ func setMap(change ovsdb.Row, column string, old, want map[string]string) {
 // one is fine. It returns when vswitchd has removed the bridge's link.
 func (s *Switch) DeleteBridge(ctx context.Context, id spec.NetworkID) error {
 	ses, err := s.current()
+	if err == nil && s.BeforeRemoval != nil {
+		var after func()
+		if after, err = s.BeforeRemoval(ctx); err == nil {
+			defer after()
+		}
+	}
 	if err == nil {
 		err = ses.deleteBridge(ctx, id)
 	}
