@@ -122,15 +122,17 @@ func (v *vswitchd) handOver(ctx context.Context, p process, restored []snapshot)
 	if !errors.Is(settling, errSettling) {
 		return settling
 	}
-	if err := v.pause(ctx, p, lock); err != nil {
+	switch err := v.pause(ctx, p, lock); {
+	case errors.Is(err, errAbandoned):
+		return err
+	case err != nil:
 		v.log.Warn("traffic may be interrupted while controllers set up their bridges", "err", err)
 		return settling
 	}
 	v.log.Debug("paused the revalidators", "pid", p.PID())
 	left := v.flows.awaitSetUp(ctx, p, waiting, cleared)
 	if err := v.resume(ctx, p, lock); err != nil {
-		v.log.Error("ovs-vswitchd must be started anew", "err", err)
-		return settling
+		return err
 	}
 	v.log.Info("controllers had time to set up their bridges", "took", time.Since(cleared).Round(time.Millisecond), "left", left)
 	return settling
@@ -143,25 +145,33 @@ func (v *vswitchd) pause(ctx context.Context, p process, mark *os.File) error {
 	if err := v.awaitApplied(ctx); err != nil {
 		return fmt.Errorf("cannot pause revalidators: %w", err)
 	}
-	if _, err := mark.WriteAt([]byte(strconv.Itoa(p.PID())), 0); err != nil {
+	err := mark.Truncate(0)
+	if err == nil {
+		_, err = mark.WriteAt([]byte(strconv.Itoa(p.PID())), 0)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot pause revalidators: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*v.cfg.ProbeTimeout)
-	defer cancel()
-	if _, err := call(ctx, v.cfg.ctl(ovsVswitchd, p.PID()), "revalidator/pause"); err != nil {
-		return fmt.Errorf("cannot pause revalidators: %w", err) // it may be paused: the mark stays
-	}
-	return nil
+	return v.revalidators(ctx, p, "pause")
 }
 
-// resume is done also when ctx has ended.
 func (v *vswitchd) resume(ctx context.Context, p process, mark *os.File) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*v.cfg.ProbeTimeout)
-	defer cancel()
-	if _, err := call(ctx, v.cfg.ctl(ovsVswitchd, p.PID()), "revalidator/resume"); err != nil {
-		return fmt.Errorf("cannot resume revalidators: %w", err) // the mark stays
+	if err := v.revalidators(ctx, p, "resume"); err != nil {
+		return err // the mark stays
 	}
 	return mark.Truncate(0)
+}
+
+// revalidators gives a command, also when ctx has ended. Without an answer nobody
+// knows whether it was carried out.
+func (v *vswitchd) revalidators(ctx context.Context, p process, command string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*v.cfg.ProbeTimeout)
+	defer cancel()
+	_, err := call(ctx, v.cfg.ctl(ovsVswitchd, p.PID()), "revalidator/"+command)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errAbandoned, err)
+	}
+	return nil
 }
 
 // awaitApplied waits until ovs-vswitchd has done all that the database asks.
