@@ -54,6 +54,7 @@ func kill(t *testing.T, g *vm.Guest, signal string, names ...string) {
 	}
 	if slices.Contains(names, "ovs-vswitchd") {
 		setUp(g, setUps)
+		t.Log(g.Sh(lastHandOver))
 	}
 }
 
@@ -66,6 +67,9 @@ func another(g *vm.Guest, name, before string) {
 
 // countColdStarts prints how often Faucet has set up a switch anew.
 const countColdStarts = "cat /var/log/faucet/faucet.log 2>/dev/null | grep -c 'Cold start' || true"
+
+// lastHandOver prints how long controllers took to set up a restarted ovs-vswitchd.
+const lastHandOver = "journalctl -o cat -u 'dovesnap*' | grep 'had time' | tail -n 1"
 
 func coldStarts(g *vm.Guest) string { return g.Sh(countColdStarts) }
 

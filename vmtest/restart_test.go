@@ -20,6 +20,7 @@ func TestRestart(t *testing.T) {
 				g.Await("all of dovesnap's units", "systemctl is-active dovesnap.service dovesnap.socket dovesnap-ovsdb.service dovesnap-vswitchd.service")
 				if unit == "dovesnap-vswitchd.service" {
 					setUp(g, setUps)
+					t.Log(g.Sh(lastHandOver))
 				}
 				r.unharmed()
 			})
