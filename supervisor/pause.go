@@ -22,8 +22,8 @@ import (
 // paused from the moment ovs-vswitchd forwards again until the controllers are
 // done: then they translate each flow of the kernel's anew, in its place.
 //
-// "revalidator/pause" and "/resume" are ovs-vswitchd's own commands, unchanged
-// from 2.6 to 4.0 (upcall_unixctl_pause). By their source:
+// "revalidator/pause" and "/resume" are ovs-vswitchd's own commands, the same from
+// 2.13 to 4.0 (upcall_unixctl_pause). By their source:
 //
 //   - A resume of what is not paused waits for ever in ovs-vswitchd's main
 //     thread, and so does a pause of what is paused. Therefore one at a time, under
@@ -152,7 +152,11 @@ func (v *vswitchd) pause(ctx context.Context, p process, mark *os.File) error {
 	if err != nil {
 		return fmt.Errorf("cannot pause revalidators: %w", err)
 	}
-	return v.revalidators(ctx, p, "pause")
+	err = v.revalidators(ctx, p, "pause")
+	if err != nil && !errors.Is(err, errAbandoned) { // before Open vSwitch 2.13
+		err = errors.Join(err, mark.Truncate(0))
+	}
+	return err
 }
 
 func (v *vswitchd) resume(ctx context.Context, p process, mark *os.File) error {
@@ -168,10 +172,11 @@ func (v *vswitchd) revalidators(ctx context.Context, p process, command string) 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*v.cfg.ProbeTimeout)
 	defer cancel()
 	_, err := call(ctx, v.cfg.ctl(ovsVswitchd, p.PID()), "revalidator/"+command)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errAbandoned, err)
+	var no *refusal
+	if err != nil && !errors.As(err, &no) {
+		err = fmt.Errorf("%w: %w", errAbandoned, err)
 	}
-	return nil
+	return err
 }
 
 // awaitApplied waits until ovs-vswitchd has done all that the database asks.

@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -198,6 +199,17 @@ func TestPauseAbandoned(t *testing.T) {
 	r.awaitReady()
 	sh(t, "ovs-vsctl", "--timeout=10", "add-br", "ours")
 	vs := r.pid(ovsVswitchd)
+
+	// An ovs-vswitchd that does not know the commands is not paused.
+	whole, err := cfg.withDefaults()
+	must(t, err)
+	v := newVswitchd(whole, slog.New(slog.DiscardHandler))
+	p, err := v.Adopt(t.Context())
+	must(t, err)
+	if err := v.revalidators(t.Context(), p, "nonsense"); err == nil || errors.Is(err, errAbandoned) {
+		t.Errorf("an unknown command: %v", err)
+	}
+	p.Release()
 
 	dying := exec.Command(executable(t))
 	dying.Env = append(os.Environ(), oneshotEnv+"=pause "+fmt.Sprint(vs))
