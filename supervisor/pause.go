@@ -36,29 +36,31 @@ import (
 //   - New flows are still installed, and none taken back: changes of what is under
 //     way wait for the end of the pause, which is why it is short.
 
-// pauseFile is what a pause is locked with, and while one lasts has the pid of the
-// ovs-vswitchd that is paused.
+// pauseFile exists while a pause lasts, and has the pid of the ovs-vswitchd that is
+// paused.
 func (c Config) pauseFile() string { return c.StateDir + "/paused" }
 
-// pauseLock waits for the lock, whose kind is unix.LOCK_EX or LOCK_SH.
+// pauseLock waits for the lock, whose kind is unix.LOCK_EX or LOCK_SH. It is on the
+// directory: a file that comes with the first removal of a bridge would look like
+// something left behind.
 func (c Config) pauseLock(ctx context.Context, kind int) (*os.File, error) {
 	if err := os.MkdirAll(c.StateDir, 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(c.pauseFile(), os.O_CREATE|os.O_RDWR, 0o600)
+	dir, err := os.Open(c.StateDir)
 	if err != nil {
 		return nil, err
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if err = unix.Flock(int(f.Fd()), kind|unix.LOCK_NB); err == nil {
-			return f, nil
+		if err = unix.Flock(int(dir.Fd()), kind|unix.LOCK_NB); err == nil {
+			return dir, nil
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("cannot lock %s: %w", c.pauseFile(), ctx.Err())
+			dir.Close()
+			return nil, fmt.Errorf("cannot wait for the end of a pause of revalidators: %w", ctx.Err())
 		case <-tick.C:
 		}
 	}
@@ -68,11 +70,11 @@ func (c Config) pauseLock(ctx context.Context, kind int) (*os.File, error) {
 // until release. Whoever removes a bridge does it in between: otherwise
 // ovs-vswitchd would hang.
 func (s *Supervisor) Unpaused(ctx context.Context) (release func(), err error) {
-	f, err := s.cfg.pauseLock(ctx, unix.LOCK_SH)
+	lock, err := s.cfg.pauseLock(ctx, unix.LOCK_SH)
 	if err != nil {
 		return nil, err
 	}
-	return func() { f.Close() }, nil
+	return func() { lock.Close() }, nil
 }
 
 // errAbandoned needs no second look.
@@ -83,12 +85,12 @@ func (c Config) abandoned(pid int) error {
 	if !c.markedPaused(pid) {
 		return nil
 	}
-	f, err := os.OpenFile(c.pauseFile(), os.O_RDWR, 0)
+	dir, err := os.Open(c.StateDir)
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && c.markedPaused(pid) {
+	defer dir.Close()
+	if unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && c.markedPaused(pid) {
 		return errAbandoned
 	}
 	return nil
@@ -122,7 +124,7 @@ func (v *vswitchd) handOver(ctx context.Context, p process, restored []snapshot)
 	if !errors.Is(settling, errSettling) {
 		return settling
 	}
-	switch err := v.pause(ctx, p, lock); {
+	switch err := v.pause(ctx, p); {
 	case errors.Is(err, errAbandoned):
 		return err
 	case err != nil:
@@ -131,7 +133,7 @@ func (v *vswitchd) handOver(ctx context.Context, p process, restored []snapshot)
 	}
 	v.log.Debug("paused the revalidators", "pid", p.PID())
 	left := v.flows.awaitSetUp(ctx, p, waiting, cleared)
-	if err := v.resume(ctx, p, lock); err != nil {
+	if err := v.resume(ctx, p); err != nil {
 		return err
 	}
 	v.log.Info("controllers had time to set up their bridges", "took", time.Since(cleared).Round(time.Millisecond), "left", left)
@@ -141,29 +143,25 @@ func (v *vswitchd) handOver(ctx context.Context, p process, restored []snapshot)
 // pause returns when the revalidators are paused. They exist when ovs-vswitchd
 // has seen flow-restore-wait go, which cur_cfg tells; before that, the command
 // does nothing, and the resume would wait for ever.
-func (v *vswitchd) pause(ctx context.Context, p process, mark *os.File) error {
+func (v *vswitchd) pause(ctx context.Context, p process) error {
 	if err := v.awaitApplied(ctx); err != nil {
 		return fmt.Errorf("cannot pause revalidators: %w", err)
 	}
-	err := mark.Truncate(0)
-	if err == nil {
-		_, err = mark.WriteAt([]byte(strconv.Itoa(p.PID())), 0)
-	}
-	if err != nil {
+	if err := os.WriteFile(v.cfg.pauseFile(), []byte(strconv.Itoa(p.PID())), 0o600); err != nil {
 		return fmt.Errorf("cannot pause revalidators: %w", err)
 	}
-	err = v.revalidators(ctx, p, "pause")
+	err := v.revalidators(ctx, p, "pause")
 	if err != nil && !errors.Is(err, errAbandoned) { // before Open vSwitch 2.13
-		err = errors.Join(err, mark.Truncate(0))
+		err = errors.Join(err, remove(v.cfg.pauseFile()))
 	}
 	return err
 }
 
-func (v *vswitchd) resume(ctx context.Context, p process, mark *os.File) error {
+func (v *vswitchd) resume(ctx context.Context, p process) error {
 	if err := v.revalidators(ctx, p, "resume"); err != nil {
 		return err // the mark stays
 	}
-	return mark.Truncate(0)
+	return remove(v.cfg.pauseFile())
 }
 
 // revalidators gives a command, also when ctx has ended. Without an answer nobody

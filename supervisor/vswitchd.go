@@ -87,6 +87,9 @@ func (v *vswitchd) Launch(ctx context.Context) (process, error) {
 // and no other.
 func (v *vswitchd) command(ctx context.Context) ([]string, error) {
 	restoring, err := v.flows.begin(ctx)
+	if err == nil {
+		err = remove(v.cfg.pauseFile()) // was the last one's
+	}
 	if err != nil {
 		return nil, err
 	}
