@@ -101,30 +101,36 @@ func (c Config) markedPaused(pid int) bool {
 	return err == nil && string(text) == strconv.Itoa(pid)
 }
 
-// handOver ends flow-restore-wait, and keeps traffic going while the controllers
-// of the restored bridges set these up anew.
-func (v *vswitchd) handOver(ctx context.Context, p process, restored []snapshot) error {
-	// All that takes time comes first: a controller may be quick.
-	waiting, err := v.flows.controlled(ctx, restored)
-	var lock *os.File
-	if err == nil && len(waiting) > 0 {
-		within, cancel := context.WithTimeout(ctx, v.cfg.ProbeTimeout)
-		lock, err = v.cfg.pauseLock(within, unix.LOCK_EX)
-		cancel()
-	}
+// handOver restores flows, ends flow-restore-wait, and keeps traffic going while the
+// controllers of the restored bridges set these up anew. The lock keeps the unit's
+// command and an adopting daemon from doing it at the same time.
+func (v *vswitchd) handOver(ctx context.Context, p process) error {
+	within, cancel := context.WithTimeout(ctx, v.cfg.ProbeTimeout)
+	defer cancel()
+	lock, err := v.cfg.pauseLock(within, unix.LOCK_EX)
 	if err != nil {
-		v.log.Warn("traffic may be interrupted while controllers set up their bridges", "err", err)
-	}
-	cleared := time.Now()
-	settling := v.clearRestoreWait(ctx)
-	if lock == nil {
-		return settling
+		return err
 	}
 	defer lock.Close()
-	if !errors.Is(settling, errSettling) {
+	now, err := v.cfg.root(ctx)
+	if err != nil {
+		return err
+	}
+	if now.other[restoreWait] != "true" {
+		return errSettling
+	}
+	restored := v.restore(ctx)
+	// All that takes time comes first: a controller may be quick.
+	waiting, err := v.flows.controlled(ctx, restored)
+	cleared := time.Now()
+	settling := v.clearRestoreWait(ctx)
+	if !errors.Is(settling, errSettling) || err == nil && len(waiting) == 0 {
 		return settling
 	}
-	switch err := v.pause(ctx, p); {
+	if err == nil {
+		err = v.pause(ctx, p)
+	}
+	switch {
 	case errors.Is(err, errAbandoned):
 		return err
 	case err != nil:
@@ -179,7 +185,7 @@ func (v *vswitchd) revalidators(ctx context.Context, p process, command string) 
 
 // awaitApplied waits until ovs-vswitchd has done all that the database asks.
 func (v *vswitchd) awaitApplied(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*v.cfg.ProbeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, v.cfg.ApplyWithin)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -226,13 +232,13 @@ func (s snapshot) permanent() (flows []string) {
 	return flows
 }
 
-// awaitSetUp waits until the controllers have set up the bridges anew since a
-// moment, and returns the names of those that were not. A controller that does
-// not begin within SetUpBegins is away, or is one that keeps what it finds.
+// awaitSetUp waits until the controllers have set up the bridges anew since an
+// earlier moment, and returns the names of those that were not. A controller that
+// does not begin within SetUpBegins is away, or is one that keeps what it finds.
 func (f *flowStore) awaitSetUp(ctx context.Context, p process, waiting []snapshot, since time.Time) (left []string) {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
-	misses := 0
+	began, misses := time.Now(), 0
 	for {
 		begun := false
 		for _, s := range slices.Clone(waiting) {
@@ -249,7 +255,7 @@ func (f *flowStore) awaitSetUp(ctx context.Context, p process, waiting []snapsho
 				waiting = slices.DeleteFunc(waiting, func(w snapshot) bool { return w.bridge == s.bridge })
 			}
 		}
-		elapsed := time.Since(since)
+		elapsed := time.Since(began)
 		if len(waiting) == 0 || misses >= f.cfg.Misses || elapsed > f.cfg.SetUpWithin || !begun && elapsed > f.cfg.SetUpBegins {
 			break
 		}

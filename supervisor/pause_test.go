@@ -252,3 +252,45 @@ func pauseForEver(pid string, log *slog.Logger) error {
 	<-p.Done()
 	return fmt.Errorf("pid %s has ended", pid)
 }
+
+// TestOneHandOverAtATime: while the unit's command restores flows, an adopting
+// dovesnap finds nothing left to do.
+func TestOneHandOverAtATime(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	r := start(t, quick())
+	r.awaitReady()
+	vs := r.pid(ovsVswitchd)
+	r.stop()
+	sh(t, "ovs-vsctl", "--timeout=10", "add-br", "ours", "--", "set", "bridge", "ours", "datapath_type=netdev",
+		"fail_mode=secure", "protocols=OpenFlow13", "other_config:datapath-id=0000000000000001", "external_ids:dovesnap-network=abc")
+	sh(t, "ovs-ofctl", "-O", "OpenFlow13", "add-flow", "ours", "in_port=1,actions=drop")
+	must(t, SaveFlows(t.Context(), quick(), slog.New(slog.DiscardHandler)))
+	sh(t, "ovs-vsctl", "--timeout=10", "set", "Open_vSwitch", ".", "other_config:"+restoreWait+"=true")
+
+	cfg := quick()
+	cfg.ProbeTimeout = time.Minute
+	cfg, err := cfg.withDefaults()
+	must(t, err)
+	log := &lockedBuffer{}
+	v := newVswitchd(cfg, slog.New(slog.NewTextHandler(log, nil)))
+	p, err := v.Adopt(t.Context())
+	must(t, err)
+	defer p.Release()
+	if p.PID() != vs {
+		t.Fatalf("pid %d, want %d", p.PID(), vs)
+	}
+	other, err := cfg.pauseLock(t.Context(), unix.LOCK_EX)
+	must(t, err)
+	done := make(chan error, 1)
+	go func() { done <- v.handOver(t.Context(), p) }()
+	sh(t, "ovs-vsctl", "--timeout=10", "remove", "Open_vSwitch", ".", "other_config", restoreWait)
+	must(t, other.Close())
+	if err := <-done; !errors.Is(err, errSettling) {
+		t.Errorf("got %v", err)
+	}
+	if strings.Contains(log.String(), "restored flows") {
+		t.Errorf("flows were restored twice:\n%s", log.String())
+	}
+}

@@ -128,7 +128,7 @@ func (v *vswitchd) Ready(ctx context.Context, p process) error {
 		return fmt.Errorf("configuration %d of %d is applied", now.current, now.next)
 	}
 	if now.other[restoreWait] == "true" {
-		return v.handOver(ctx, p, v.restore(ctx))
+		return v.handOver(ctx, p)
 	}
 	return v.flows.finished()
 }
