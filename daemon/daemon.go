@@ -139,6 +139,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		return nil, err
 	}
 	p.sw = ovs.New(p.sup.Endpoint(), log)
+	p.sw.BeforeRemoval = p.sup.Unpaused
 	p.links, p.addressed = newLinks(cfg, log), make(chan struct{}, 1)
 	engine := reconcile.Config{
 		BootID:   strings.TrimSpace(string(boot)),

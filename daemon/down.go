@@ -68,6 +68,7 @@ func cleanSwitch(ctx context.Context, cfg config.Config, log *slog.Logger) (fore
 		return nil, err
 	}
 	sw := ovs.New(sup.Endpoint(), log)
+	sw.BeforeRemoval = sup.Unpaused
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return sup.Run(running) })
 	group.Go(func() error { return sw.Run(running) })

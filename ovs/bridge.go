@@ -214,14 +214,25 @@ func setMap(change ovsdb.Row, column string, old, want map[string]string) {
 // DeleteBridge removes a network's bridge and with it all its ports; an absent
 // one is fine. It returns when vswitchd has removed the bridge's link.
 func (s *Switch) DeleteBridge(ctx context.Context, id spec.NetworkID) error {
-	ses, err := s.current()
-	if err == nil {
-		err = ses.deleteBridge(ctx, id)
-	}
-	if err != nil {
+	if err := s.deleteBridge(ctx, id); err != nil {
 		return fmt.Errorf("cannot remove the bridge of network %q: %w", id.Short(), err)
 	}
 	return nil
+}
+
+func (s *Switch) deleteBridge(ctx context.Context, id spec.NetworkID) error {
+	if s.BeforeRemoval != nil {
+		after, err := s.BeforeRemoval(ctx)
+		if err != nil {
+			return err
+		}
+		defer after()
+	}
+	ses, err := s.current()
+	if err != nil {
+		return err
+	}
+	return ses.deleteBridge(ctx, id)
 }
 
 func (ses *session) deleteBridge(ctx context.Context, id spec.NetworkID) error {

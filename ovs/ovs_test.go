@@ -3,6 +3,8 @@
 package ovs
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -62,9 +64,23 @@ func TestBridgeIsBornComplete(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(state.Networks[n.ID], n) {
 		t.Errorf("stored: %+v, %v", state.Networks, err)
 	}
+	refused := errors.New("not now")
+	s.BeforeRemoval = func(context.Context) (func(), error) { return nil, refused }
+	if err := s.DeleteBridge(ctx, n.ID); !errors.Is(err, refused) {
+		t.Errorf("a removal that is not to be: %v", err)
+	}
+	after := ""
+	s.BeforeRemoval = func(context.Context) (func(), error) {
+		before := d.vsctl("list-br")
+		return func() { after = before + " then " + d.vsctl("list-br") }, nil
+	}
 	if err := s.DeleteBridge(ctx, n.ID); err != nil {
 		t.Fatal(err)
 	}
+	if want := n.Bridge + " then "; after != want {
+		t.Errorf("bridges before and after: %q, want %q", after, want)
+	}
+	s.BeforeRemoval = nil
 	if err := s.DeleteBridge(ctx, n.ID); err != nil {
 		t.Errorf("an absent bridge: %v", err)
 	}

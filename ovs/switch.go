@@ -53,6 +53,9 @@ type Switch struct {
 	portsChanged chan struct{}
 	// settleWithin is the constant, but in tests.
 	settleWithin time.Duration
+	// BeforeRemoval, if set, is waited for before a bridge is removed; what it
+	// returns is called when vswitchd has removed it.
+	BeforeRemoval func(ctx context.Context) (after func(), err error)
 
 	mu      sync.Mutex
 	session *session // nil while not connected

@@ -48,6 +48,8 @@ type Config struct {
 	FlowsEvery    time.Duration // between flow snapshots; default 10s
 	FlowsMaxAge   time.Duration // older snapshots are not restored: they might allow what is denied by now; default 10m
 	RestoreWithin time.Duration // flow-restore-wait is cleared by then in any case; default 10s
+	SetUpBegins   time.Duration // controllers that have not begun to set their bridges up after a restart by then are not waited for; default 3s
+	SetUpWithin   time.Duration // they are waited for until then at most; default 6s
 	LogLimit      int64         // bytes of a child's output file before it is emptied; default 4 MiB
 }
 
@@ -76,6 +78,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.FlowsEvery = cmp.Or(c.FlowsEvery, 10*time.Second)
 	c.FlowsMaxAge = cmp.Or(c.FlowsMaxAge, 10*time.Minute)
 	c.RestoreWithin = cmp.Or(c.RestoreWithin, 10*time.Second)
+	c.SetUpBegins = cmp.Or(c.SetUpBegins, 3*time.Second)
+	c.SetUpWithin = cmp.Or(c.SetUpWithin, 6*time.Second)
 	c.LogLimit = cmp.Or(c.LogLimit, 4<<20)
 	return c, nil
 }

@@ -82,6 +82,9 @@ func AwaitReady(ctx context.Context, cfg Config, name string, pid int, log *slog
 				p.Release()
 				return nil
 			}
+			if errors.Is(err, errAbandoned) { // asked to end, it would hang
+				return errors.Join(fmt.Errorf("%s does not serve: %w", name, err), p.Tell(ctx, sigKill))
+			}
 		}
 		if pid != 0 && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 			return fmt.Errorf("%s (pid %d) has ended before it was ready", name, pid)

@@ -27,10 +27,13 @@ func TestMain(m *testing.M) {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	err := error(nil)
-	if verb == "run" {
+	switch verb {
+	case "run":
 		err = Exec(context.Background(), quick(), name, log)
-	} else {
+	case "ready":
 		err = AwaitReady(context.Background(), quick(), name, 0, log)
+	case "pause":
+		err = pauseForEver(name, log)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

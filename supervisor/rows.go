@@ -100,6 +100,14 @@ func text(v any) string {
 	return s
 }
 
+// members counts a column of a set, which arrives as one value when it has one.
+func members(v any) int {
+	if set, ok := v.(ovsdb.OvsSet); ok {
+		return len(set.GoSet)
+	}
+	return 1
+}
+
 func stringMap(v any) map[string]string {
 	m := map[string]string{}
 	if om, ok := v.(ovsdb.OvsMap); ok {

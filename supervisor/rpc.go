@@ -39,10 +39,15 @@ func call(ctx context.Context, socket, method string, params ...any) (json.RawMe
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", socket, method, err)
 	case reply.Error != nil:
-		return nil, fmt.Errorf("%s %s: %v", socket, method, reply.Error)
+		return nil, fmt.Errorf("%s %s: %w", socket, method, &refusal{reply.Error})
 	}
 	return reply.Result, nil
 }
+
+// refusal is an answer that says no: nothing was done.
+type refusal struct{ said any }
+
+func (r *refusal) Error() string { return fmt.Sprint(r.said) }
 
 // answers is nil when an OVSDB server with the Open_vSwitch database listens.
 func (c Config) answers(ctx context.Context) error {

@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -140,6 +141,10 @@ func (c *child) starting(ctx context.Context) State {
 			c.onReady()
 			return Ready
 		}
+		if errors.Is(err, errAbandoned) {
+			c.cause = fmt.Errorf("%s does not serve: %w", c.name, err)
+			return Stopping
+		}
 		took := c.clock.Now().Sub(c.began)
 		if took > c.cfg.ProbeEvery { // slow: say why, ovsdb-server lives on without its socket
 			c.note(fmt.Errorf("%s is not ready yet: %w", c.name, err))
@@ -178,7 +183,7 @@ func (c *child) serving(ctx context.Context, now State) State {
 	}
 	c.misses++
 	c.note(err)
-	if c.misses < c.cfg.Misses {
+	if c.misses < c.cfg.Misses && !errors.Is(err, errAbandoned) {
 		c.log.Warn("missed a liveness probe", "err", err)
 		return Degraded
 	}

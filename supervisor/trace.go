@@ -51,7 +51,7 @@ func RemoveState(cfg Config) error {
 		return err
 	}
 	defer unlock()
-	errs := []error{os.RemoveAll(c.flowsDir()), remove(c.lockFile())}
+	errs := []error{os.RemoveAll(c.flowsDir()), remove(c.lockFile()), remove(c.pauseFile())}
 	_ = os.Remove(c.StateDir) // fails where there is more
 	return errors.Join(errs...)
 }

@@ -87,6 +87,9 @@ func (v *vswitchd) Launch(ctx context.Context) (process, error) {
 // and no other.
 func (v *vswitchd) command(ctx context.Context) ([]string, error) {
 	restoring, err := v.flows.begin(ctx)
+	if err == nil {
+		err = remove(v.cfg.pauseFile()) // was the last one's
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +109,9 @@ func (v *vswitchd) Endpoint() string { return "unix:" + v.cfg.socket() }
 // Ready means: it answers, has done all that the database asks, and forwards by
 // the flows it had.
 func (v *vswitchd) Ready(ctx context.Context, p process) error {
+	if err := v.cfg.abandoned(p.PID()); err != nil {
+		return err
+	}
 	now, err := v.cfg.root(ctx)
 	if err != nil {
 		return err
@@ -122,13 +128,12 @@ func (v *vswitchd) Ready(ctx context.Context, p process) error {
 		return fmt.Errorf("configuration %d of %d is applied", now.current, now.next)
 	}
 	if now.other[restoreWait] == "true" {
-		v.restore(ctx)
-		return v.clearRestoreWait(ctx)
+		return v.handOver(ctx, p)
 	}
 	return v.flows.finished()
 }
 
-func (v *vswitchd) restore(ctx context.Context) {
+func (v *vswitchd) restore(ctx context.Context) (restored []snapshot) {
 	ctx, cancel := context.WithDeadline(ctx, v.restoreBy)
 	defer cancel()
 	snapshots, err := v.flows.usable(ctx)
@@ -138,10 +143,12 @@ func (v *vswitchd) restore(ctx context.Context) {
 			continue
 		}
 		v.log.Info("restored flows", "bridge", s.bridge.name, "flows", s.count())
+		restored = append(restored, s)
 	}
 	if err != nil {
 		v.log.Error("cannot restore all flows: controllers must program those bridges anew", "err", err)
 	}
+	return restored
 }
 
 var errSettling = errors.New("flow-restore-wait was cleared, not yet acted on")
@@ -158,6 +165,9 @@ func (v *vswitchd) clearRestoreWait(ctx context.Context) error {
 // Live looks at the data, not at the process alone: a live ovs-vswitchd whose
 // datapath was deleted under it never recovers.
 func (v *vswitchd) Live(ctx context.Context, p process) error {
+	if err := v.cfg.abandoned(p.PID()); err != nil {
+		return err
+	}
 	if _, err := v.cfg.version(ctx, ovsVswitchd, p.PID()); err != nil {
 		return err
 	}

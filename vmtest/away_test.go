@@ -10,9 +10,7 @@ import (
 )
 
 // TestSwitchWithoutFaucet ends ovs-vswitchd in every way while Faucet, from which
-// the flows of the secure bridge came, is away: those who talk lose no packet. With
-// Faucet there, what is lost is Faucet's: it deletes every flow of a switch that it
-// finds again and adds them anew, as after its own restart.
+// the flows of the secure bridge came, is away: those who talk lose no packet.
 func TestSwitchWithoutFaucet(t *testing.T) {
 	eachSuite(t, func(t *testing.T, suite string) {
 		g := working(t, suite)

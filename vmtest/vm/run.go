@@ -33,6 +33,18 @@ func (g *Guest) Try(script string) (out string, code int) {
 	return g.within(Patience, script)
 }
 
+// Logf tells something in the guest's test.
+func (g *Guest) Logf(format string, args ...any) {
+	g.t.Helper()
+	g.t.Logf(format, args...)
+}
+
+// Fatalf ends the guest's test.
+func (g *Guest) Fatalf(format string, args ...any) {
+	g.t.Helper()
+	g.t.Fatalf(format, args...)
+}
+
 // Slow is Sh for a script that takes as long as limit.
 func (g *Guest) Slow(limit time.Duration, script string) string {
 	g.t.Helper()
