@@ -21,6 +21,7 @@ var exampleYAML = operatorYAML + `  office:
 // Every example of docs/options.md works as it stands there, and what it shows is
 // made: nobody is held, nothing is wrong.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, host.Suites[0])
 	h.ready()
 	for _, nic := range []string{"eth1", "eth2", "eth3"} {

@@ -101,6 +101,7 @@ func TestFaucetFile(t *testing.T) {
 // No packet of a container passes under a laxer ACL than its own, a hundred starts
 // in a row, and with the one that a driver-opt names.
 func TestNothingPassesBeforeItsACL(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, host.Suites[0])
 	h.ready()
 	h.faucetFile(operatorYAML)
