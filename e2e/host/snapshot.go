@@ -79,8 +79,13 @@ var probes = []probe{
 	{"ip6tables", []string{"ip6tables-save"}, firewall, false},
 	{"iptables legacy", []string{"iptables-legacy-save"}, firewall, false},
 	{"ip6tables legacy", []string{"ip6tables-legacy-save"}, firewall, false},
-	{"processes", []string{"ps", "-eo", "args="}, process, true},
+	{"processes", []string{"sh", "-c", ps}, process, true},
 }
+
+// ps lists processes by their arguments, but for one that has not become another
+// program yet: it has its parent's.
+const ps = `ps -eo pid=,ppid=,args= | awk '{ pid = $1; parent[pid] = $2; $1 = $2 = ""; sub(/^ +/, ""); args[pid] = $0 }
+	END { for (pid in args) if (args[pid] != args[parent[pid]]) print args[pid] }'`
 
 // Tables and columns of Open vSwitch's database that say what somebody wants.
 var tables = map[string][]string{
