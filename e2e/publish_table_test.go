@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -219,16 +218,24 @@ func TestPublishedTable(t *testing.T) {
 	})
 }
 
-// compareDoc fails unless the suite's table is in docs/publishing.md.
+// dockers are the columns of docs/publishing.md's table, after who asks and what dovesnap does.
+var dockers = map[string]int{"forky": 2, "trixie": 3, "bookworm": 4}
+
+// compareDoc fails unless the table in docs/publishing.md says what was seen: lines
+// of who asks, dovesnap's and the suite's Docker's.
 func compareDoc(t *testing.T, suite string, lines []string) {
 	text, err := os.ReadFile("../docs/publishing.md")
 	if err != nil {
 		t.Error(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "<!-- table: "+suite+" -->\n")
-	table, _, _ := strings.Cut(rest, "\n\n")
-	got := slices.DeleteFunc(strings.Split(table, "\n"), func(l string) bool { return !strings.Contains(l, ", IPv") })
-	if diff := cmp.Diff(got, lines); diff != "" {
+	var doc []string
+	for _, line := range strings.Split(string(text), "\n") {
+		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		if strings.Contains(line, ", IPv") && len(cells) == 2+len(dockers) {
+			doc = append(doc, fmt.Sprintf("| %s | %s | %s |", cells[0], cells[1], cells[dockers[suite]]))
+		}
+	}
+	if diff := cmp.Diff(doc, lines); diff != "" {
 		t.Errorf("docs/publishing.md has another table of %s (-doc +seen):\n%s\n%s", suite, diff, strings.Join(lines, "\n"))
 	}
 }
