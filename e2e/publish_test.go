@@ -22,12 +22,12 @@ type published struct {
 
 const createNet = "network create net -d ovs -o ovs.bridge.mode=nat --subnet 172.20.1.0/24 --gateway 172.20.1.1"
 
-func newPublished(t *testing.T, h *testHost) *published {
+func newPublished(t *testing.T, h *testHost, dockerdFlags ...string) *published {
 	p := &published{testHost: h}
 	if err := h.Install(must[string](t)(peerBinary()), peerPath); err != nil {
 		t.Fatal(err)
 	}
-	p.dockerd = h.warmDockerd()
+	p.dockerd = h.warmDockerd(dockerdFlags...)
 	p.dovesnap = h.quickly()
 	p.before = h.snapshot()
 	h.docker(strings.Fields(createNet)...)
@@ -35,13 +35,14 @@ func newPublished(t *testing.T, h *testHost) *published {
 }
 
 // warmDockerd starts dockerd and has it do once what leaves traces of its own.
-func (h *testHost) warmDockerd() *host.Process {
+func (h *testHost) warmDockerd(flags ...string) *host.Process {
 	h.t.Helper()
-	p := h.dockerd()
+	p := h.dockerd(flags...)
 	h.docker("run", "--rm", "busybox", "true")
 	return p
 }
 
+// quickly starts a dovesnap that looks more often than it needs to.
 func (h *testHost) quickly() *host.Process { return h.dovesnap(quick...) }
 
 // ends removes everything and expects no trace.
@@ -118,6 +119,7 @@ func TestPublishedLife(t *testing.T) {
 			{"dockerd stopped", func() { p.stop(p.dockerd) }, false},
 			{"dockerd started", func() { p.dockerd = p.testHost.dockerd() }, true},
 			{"dockerd killed", func() { p.kill(p.dockerd); p.dockerd = p.testHost.dockerd() }, true},
+			{"power cut", func() { p.powerCycle(); p.dovesnap = p.quickly(); p.dockerd = p.testHost.dockerd() }, true},
 			{"removed", func() { p.docker("rm", "-f", "web") }, false},
 		} {
 			t.Log(step.name)
@@ -132,6 +134,27 @@ func TestPublishedLife(t *testing.T) {
 			}
 		}
 		p.ends()
+	})
+}
+
+// With live-restore containers outlive dockerd, and so do their ports.
+func TestPublishedLiveRestore(t *testing.T) {
+	eachSuite(t, func(t *testing.T, h *testHost) {
+		const flag = "--live-restore"
+		p := newPublished(t, h, flag)
+		p.server("web", "net", "-p", "8080:80")
+		for _, end := range []func(*host.Process){p.stop, p.kill} {
+			end(p.dockerd)
+			p.open(8080)
+			p.dockerd = p.testHost.dockerd(flag)
+			p.open(8080)
+			if rules := p.rulesOf(8080); len(rules) != 1 {
+				t.Errorf("rules to %q", rules)
+			}
+		}
+		p.docker("stop", "-t0", "web")
+		p.shut(8080)
+		p.ends("web")
 	})
 }
 
