@@ -129,5 +129,5 @@ func TestPublishedByACrowd(t *testing.T) {
 	if diff := cmp.Diff(rules, h.ours()); diff != "" {
 		t.Errorf("rules (-before +after):\n%s", diff)
 	}
-	h.nothingLeftSince(before, "/run/dovesnap/flows/") // saved in the meantime
+	h.nothingLeftSince(before, savedFlows)
 }
