@@ -59,14 +59,14 @@ var excused = map[string]string{
 	"TestPublishedSCTP":     "this kernel has no SCTP sockets",
 }
 
-var skip = regexp.MustCompile(`(?m)^ *--- SKIP: (\S+) .*\n\s+\S+: (.*)$`)
+var skip = regexp.MustCompile(`(?m)^ +\S+_test\.go:\d+: (.*)\n *--- SKIP: (\S+) `)
 
 // unexcused returns the tests that skip in the output of verbose tests and may not.
 func unexcused(out string) (bad []string) {
 	for _, m := range skip.FindAllStringSubmatch(out, -1) {
-		name, _, _ := strings.Cut(m[1], "/")
-		if says, ok := excused[name]; !ok || !strings.HasPrefix(m[2], says) {
-			bad = append(bad, m[1]+": "+m[2])
+		name, _, _ := strings.Cut(m[2], "/")
+		if says, ok := excused[name]; !ok || !strings.HasPrefix(m[1], says) {
+			bad = append(bad, m[2]+": "+m[1])
 		}
 	}
 	if all := strings.Count(out, "--- SKIP"); len(bad) == 0 && all != len(skip.FindAllString(out, -1)) {
