@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"dovesnap/e2e/host"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // appliers are the packages whose own tests meet the real Open vSwitch, iptables
@@ -110,5 +112,22 @@ func (h *testHost) copyTree(from, to string) {
 	})
 	if err != nil {
 		h.t.Fatal(err)
+	}
+}
+
+func TestUnexcused(t *testing.T) {
+	const out = `    coexist_test.go:21: needs ufw (apt install ufw)
+--- SKIP: TestUFW (0.00s)
+    nat_test.go:78: needs nft (apt install nftables)
+    --- SKIP: TestNatives/IPv4 (0.00s)
+    published_flows_test.go:108: too lazy
+--- SKIP: TestPublishedSCTP (0.00s)
+`
+	want := []string{"TestNatives/IPv4: needs nft (apt install nftables)", "TestPublishedSCTP: too lazy"}
+	if diff := cmp.Diff(want, unexcused(out)); diff != "" {
+		t.Error(diff)
+	}
+	if unexcused("--- SKIP: TestUFW (0.00s)\n") == nil {
+		t.Error("a skip without a reason is excused")
 	}
 }
