@@ -27,14 +27,19 @@ type caller struct {
 }
 
 func (bn *bench) newCaller() *caller {
+	return &caller{bn: bn, client: bn.pluginClient(), calls: map[string]samples{}}
+}
+
+// pluginClient returns a client of the driver's socket.
+func (h *testHost) pluginClient() *http.Client {
 	dial := func(context.Context, string, string) (conn net.Conn, err error) {
-		err = bn.Files(func() error {
+		err = h.Files(func() error {
 			conn, err = net.Dial("unix", host.PluginSockets[0])
 			return err
 		})
 		return conn, err
 	}
-	return &caller{bn: bn, client: &http.Client{Transport: &http.Transport{DialContext: dial}}, calls: map[string]samples{}}
+	return &http.Client{Transport: &http.Transport{DialContext: dial}}
 }
 
 // call makes one call, which must succeed.

@@ -51,14 +51,19 @@ func TestRefusedNetworks(t *testing.T) {
 			h.nothingLeftSince(before)
 		})
 	}
-	t.Run("publishing a port", func(t *testing.T) {
+	t.Run("publishing a port of a flat network", func(t *testing.T) {
 		h := h.in(t)
-		out, err := h.try("docker", "run", "-td", "--name=refused", "--net=taken", "-p", "8080:80", "busybox")
-		if err == nil || !strings.Contains(err.Error(), "not available yet") {
+		h.docker(strings.Fields("network create flat -d ovs --subnet 172.15.0.0/24 --gateway 172.15.0.1")...)
+		h.container("plain", "flat")
+		h.docker("rm", "-f", "plain")
+		before := h.snapshot()
+		out, err := h.try("docker", "run", "-td", "--name=refused", "--net=flat", "-p", "8080:80", "busybox")
+		if err == nil || !strings.Contains(err.Error(), "cannot publish port 0.0.0.0:8080/tcp: the network's mode is flat") {
 			t.Errorf("docker run says %q, %v", out, err)
 		}
 		h.docker("rm", "-f", "refused")
 		h.nothingLeftSince(before)
+		h.docker("network", "rm", "flat")
 	})
 }
 

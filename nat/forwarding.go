@@ -20,6 +20,7 @@ const (
 	ipForward      = "/proc/sys/net/ipv4/ip_forward"
 	ipv6Forwarding = "/proc/sys/net/ipv6/conf/all/forwarding"
 	ipv6Conf       = "/proc/sys/net/ipv6/conf"
+	ipv6Disabled   = ipv6Conf + "/all/disable_ipv6" // not there on a kernel without IPv6
 	// Not /proc/net: that is the namespace of the process's first thread.
 	ipv6Routes = "/proc/thread-self/net/ipv6_route"
 )

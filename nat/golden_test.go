@@ -153,7 +153,7 @@ func compareGolden(t *testing.T, name, got string) {
 // it.
 func TestRulesString(t *testing.T) {
 	compareGolden(t, "rules", Render([]spec.Network{natA, routedC, flatD, dualE}, nil, Links{}).String())
-	if !Render(nil, nil, Links{}).V4.empty() || !Render([]spec.Network{flatD}, nil, Links{}).V6.empty() {
+	if !Render(nil, nil, Links{}).V4.empty() || !Render([]spec.Network{flatD}, nil, Links{}).V6.keepsOff() {
 		t.Error("rules that no network needs")
 	}
 }

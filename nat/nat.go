@@ -23,7 +23,7 @@
 //   - What a container of ours sends is accepted wherever it goes, except from a
 //     nat network to our other nat networks and to Docker's bridges.
 //   - Published ports are not reached at ::1, only at 127.0.0.1.
-//   - The host's own IPv4 hears nothing on an uplink, nor on any interface whose
+//   - The host's own IP hears nothing on an uplink, nor on any interface whose
 //     name begins as those of containers' links do (dsv), whoever made it.
 //   - The flavour is chosen when the Table is made. When the administrator
 //     switches it, dovesnap has to be restarted; what is left in the other is

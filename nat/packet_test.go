@@ -214,6 +214,21 @@ func testPackets(t *testing.T, flavour, prefix string) {
 	w.wantDropped("a neighbour to another, by a host that was no router", outside, neighbour, `-A `+guardChain+` .*-j DROP`)
 }
 
+// The same of IPv6: neighbour discovery by an uplink would go around the switch too.
+func TestPortsAreTheSwitchsInIPv6(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, h *host) {
+		home, err := netns.Get()
+		must(t, err)
+		t.Cleanup(func() { home.Close() })
+		w := &wires{h, home}
+		uplink := w.connect("eth7", netip.MustParsePrefix("fd00:9::1/64"), netip.MustParseAddr("fd00:9::8"), false)
+		self := away{home, netip.MustParseAddr("fd00:9::1")}
+		w.wantPasses("by the uplink, were it not for the rules", uplink, self, uplink.addr)
+		w.apply(flatD)
+		w.wantDropped("by the uplink", uplink, self, `-A `+rawChain+` -i eth7 .*-j DROP`)
+	})
+}
+
 // The userspace datapath leaves the host a copy of all that containers and the
 // uplink's LAN send. The host hears what the switch passes on, and only that.
 func TestPortsAreTheSwitchs(t *testing.T) {

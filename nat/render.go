@@ -36,7 +36,7 @@ type Family struct {
 	Pre       []string            // before the jumps to Published; empty when nothing needs address translation
 	Published map[string][]string // by chain, one for each endpoint with published ports
 	Post      []string            // empty when Pre is
-	Raw       []string            // of IPv4 only
+	Raw       []string            // empty when there are no networks
 }
 
 // Render returns the rules that the networks and the endpoints on them need, the
@@ -55,8 +55,9 @@ func Render(nets []spec.Network, endpoints []spec.Endpoint, links Links) Rules {
 	nets = slices.Clone(nets)
 	slices.SortFunc(nets, func(a, b spec.Network) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	v4 := render(nets, endpoints, links, netip.Addr.Is4)
-	v4.Raw = renderRaw(nets)
-	return Rules{V4: v4, V6: render(nets, endpoints, links, netip.Addr.Is6)}
+	v6 := render(nets, endpoints, links, netip.Addr.Is6)
+	v4.Raw, v6.Raw = renderRaw(nets, netip.Addr.Is4), renderRaw(nets, netip.Addr.Is6)
+	return Rules{V4: v4, V6: v6}
 }
 
 // family tells the addresses of one address family from the other's.
@@ -71,13 +72,14 @@ func comment(n spec.Network) string {
 // kernel goes on with the original: a container could reach the host, and through
 // it the world, around the switch and its controller. The kernel datapath takes
 // the packet itself, and nothing gets here. Besides, package link switches ARP off
-// on all of these links, and IPv6 on those of containers.
+// on all of these links, and IPv6 on those of containers; an uplink keeps its
+// IPv6, whose neighbour discovery would answer a second time (ping says DUP!).
 //
 // And it drops loopback addresses that come from outside, which the kernel does
 // not where route_localnet is set, and which a published port would redirect
 // before the kernel could: a port on 127.0.0.1 is for the host alone
-// (moby/moby#45610 was that hole).
-func renderRaw(nets []spec.Network) []string {
+// (moby/moby#45610 was that hole). ::1 the kernel drops always, and before.
+func renderRaw(nets []spec.Network, in family) []string {
 	if len(nets) == 0 {
 		return nil
 	}
@@ -87,7 +89,7 @@ func renderRaw(nets []spec.Network) []string {
 			rules = append(rules, fmt.Sprintf("-i %s %s -j DROP", u.Name, comment(n)))
 		}
 	}
-	if needed(nets, netip.Addr.Is4) {
+	if in(netip.IPv4Unspecified()) && needed(nets, netip.Addr.Is4) {
 		rules = append(rules,
 			"-s 127.0.0.0/8 ! -i lo -m comment --comment \"dovesnap:loopback\" -j DROP",
 			"-d 127.0.0.0/8 ! -i lo -m comment --comment \"dovesnap:loopback\" -j DROP")
@@ -153,3 +155,10 @@ func gatewayPools(n spec.Network, in family) []netip.Prefix {
 
 // forwards reports whether the host is a network's gateway.
 func (f Family) forwards() bool { return len(f.Forward) > 0 }
+
+// keepsOff reports whether all there is keeps the host's IP off the switch's ports,
+// which a host whose networks are of the other family can do without.
+func (f Family) keepsOff() bool {
+	f.Raw = nil
+	return f.empty()
+}

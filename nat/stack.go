@@ -39,6 +39,9 @@ type stack struct {
 // apply makes the family's rules what is wanted, and reports whether anything had
 // to be written.
 func (s *stack) apply(ctx context.Context, want Family) (wrote bool, err error) {
+	if want.keepsOff() && (s.tool == nil || readValue(ipv6Disabled) == "") {
+		want = Family{} // there is no IPv6 to keep off, or nothing to do it with
+	}
 	if s.tool == nil {
 		if want.empty() {
 			s.applied = true

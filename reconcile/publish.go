@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"dovesnap/link"
 	"dovesnap/spec"
 )
 
@@ -37,6 +38,9 @@ func (e *Engine) Publish(ctx context.Context, nid spec.NetworkID, id spec.Endpoi
 func (e *Engine) publish(ctx context.Context, n spec.Network, ep spec.Endpoint, maps []spec.PortMap) error {
 	before := ep.Published
 	published, err := e.cfg.Ports.Reserve(ep.ID, maps, ep.Addresses)
+	if err != nil && e.dropGone(ctx) {
+		published, err = e.cfg.Ports.Reserve(ep.ID, maps, ep.Addresses)
+	}
 	if err != nil {
 		return errors.Join(err, e.unpublish(ctx, ep.ID))
 	}
@@ -57,6 +61,28 @@ func (e *Engine) publish(ctx context.Context, n spec.Network, ep spec.Endpoint, 
 		e.log.Info("port published", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "port", p)
 	}
 	return nil
+}
+
+// dropGone removes the endpoints that publish ports and whose link is gone, as it goes
+// with the container, and reports whether there were any. They died with dockerd, which
+// starts their containers again as others, perhaps at other addresses, that want the
+// same ports.
+func (e *Engine) dropGone(ctx context.Context) bool {
+	found, err := e.links.Endpoints(ctx)
+	if err != nil {
+		e.log.Warn("cannot see whose containers are gone", "err", err)
+		return false
+	}
+	dropped := false
+	for id, ep := range e.State().Endpoints {
+		if len(ep.Published) == 0 || slices.ContainsFunc(found, func(f link.Found) bool { return f.Alias.Endpoint == id }) {
+			continue
+		}
+		e.log.Info("removing an endpoint whose container is gone, for its ports", "endpoint", id.Short())
+		e.report(SubjectEndpoint(id), e.dropEndpoint(ctx, id))
+		dropped = true
+	}
+	return dropped
 }
 
 // Unpublish takes back what an endpoint publishes; nothing, and an unknown one, is

@@ -106,3 +106,21 @@ func TestPublishedOverARestart(t *testing.T) {
 		t.Errorf("left by an earlier boot: %v %v", h.published, h.reserved)
 	}
 }
+
+// dockerd was killed, and starts its containers again: under another address, so that
+// nothing but the port says that the one that has it is dead.
+func TestPortsOfTheDeadAreFree(t *testing.T) {
+	h, e, dead := withNetworkAndEndpoint(t)
+	ctx := within(t)
+	if err := e.Publish(ctx, dead.Network, dead.ID, web); err != nil {
+		t.Fatal(err)
+	}
+	delete(h.veths, dead.ID)
+	heir := attach(t, e, endpoint(1, 2))
+	if err := e.Publish(ctx, heir.Network, heir.ID, web); err != nil {
+		t.Fatal(err)
+	}
+	if _, still := e.State().Endpoints[dead.ID]; still || len(h.published) != 1 || len(h.reserved[heir.ID]) != 1 {
+		t.Errorf("published: %v, reserved: %v", h.published, h.reserved)
+	}
+}

@@ -148,7 +148,7 @@ func section(text *strings.Builder, p probe, out string) {
 	if p.sort {
 		slices.Sort(lines)
 	}
-	if strings.Contains(p.title, "iptables") {
+	if strings.Contains(p.title, "tables") {
 		lines = slices.DeleteFunc(lines, emptyTable(lines))
 	}
 	fmt.Fprintf(text, "== %s\n%s\n", p.title, strings.Join(lines, "\n"))
