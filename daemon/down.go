@@ -89,6 +89,7 @@ func cleanSwitch(ctx context.Context, cfg config.Config, log *slog.Logger) (fore
 		log.Info("removing bridge", "network", id.Short(), "bridge", n.Bridge)
 		errs = append(errs, sw.DeleteBridge(ctx, id), link.New(log).ReleaseNetwork(ctx, n))
 	}
+	errs = append(errs, sup.RemoveSettings(ctx))
 	foreign, err = sw.Foreign(ctx)
 	return foreign, errors.Join(append(errs, err)...)
 }

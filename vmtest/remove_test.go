@@ -55,7 +55,7 @@ func TestPurge(t *testing.T) {
 
 		t.Log(said(apt(g, "purge dovesnap")))
 		g.Sh("docker stop -t 0 c1 c2; systemctl stop faucet; rm " + debInGuest)
-		g.Same(pristine)
+		g.Same(pristine, faucetLogs)
 
 		t.Log(install(t, g))
 		g.Sh("systemctl start faucet; docker start c1 c2")
@@ -65,6 +65,9 @@ func TestPurge(t *testing.T) {
 		sameNumbers(t, g, had)
 	})
 }
+
+// faucetLogs come once Faucet has run long enough.
+const faucetLogs = "/var/log/faucet/"
 
 // used has Docker and Open vSwitch leave the traces that they leave by themselves.
 func used(g *vm.Guest) {
