@@ -58,7 +58,11 @@ func TestPurge(t *testing.T) {
 		g.Same(pristine, faucetLogs)
 
 		t.Log(install(t, g))
-		g.Sh("systemctl start faucet; docker start c1 c2")
+		g.Sh("systemctl start faucet")
+		// The network comes from Docker's list: that takes a moment, in which a container
+		// would be told to try again.
+		g.Await("the network", "dovesnap status && dovesnap status --json | jq -e '.networks | length == 1'")
+		g.Sh("docker start c1 c2")
 		running(g, "c1", "c2")
 		talk(g)
 		healthy(g)
