@@ -97,6 +97,7 @@ func cleanSwitch(ctx context.Context, cfg config.Config, log *slog.Logger) (fore
 		}
 		errs = append(errs, sw.DeleteBridge(ctx, id), links.ReleaseNetwork(ctx, n))
 	}
+	errs = append(errs, sup.RemoveSettings(ctx))
 	foreign, err = sw.Foreign(ctx)
 	return foreign, errors.Join(append(errs, err)...)
 }

@@ -459,6 +459,39 @@ exec `+real+` "$@"
 	eventually(t, "the file of a deleted bridge goes", func() bool { _, err := os.Stat(file); return os.IsNotExist(err) })
 }
 
+// TestSettings: what was not there before dovesnap can be taken back, and only that.
+func TestSettings(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	r := start(t, quick())
+	r.awaitReady()
+	settings := func() string {
+		return sh(t, "ovs-vsctl", "--timeout=5", "get", "Open_vSwitch", ".", "other_config")
+	}
+	if got := strings.TrimSpace(settings()); got != "{userspace-tso-enable=\"true\"}" {
+		t.Errorf("other_config is %s", got)
+	}
+	for range 2 {
+		must(t, r.RemoveSettings(t.Context()))
+		if got := strings.TrimSpace(settings()); got != "{}" {
+			t.Errorf("other_config is %s", got)
+		}
+	}
+	if got := sh(t, "ovs-vsctl", "--timeout=5", "get", "Open_vSwitch", ".", "external_ids"); strings.Contains(got, "dovesnap") {
+		t.Errorf("external_ids are %s", got)
+	}
+	// Now it is somebody else's.
+	sh(t, "ovs-vsctl", "--timeout=5", "set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true")
+	vs := r.pid(ovsVswitchd)
+	must(t, unix.Kill(vs, unix.SIGKILL))
+	r.awaitReplaced(ovsVswitchd, vs)
+	must(t, r.RemoveSettings(t.Context()))
+	if got := strings.TrimSpace(settings()); got != "{userspace-tso-enable=\"true\"}" {
+		t.Errorf("other_config is %s", got)
+	}
+}
+
 // foreign starts an Open vSwitch as a distribution would: not ours.
 func foreign(t *testing.T) (stop func()) {
 	t.Helper()

@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -54,6 +55,17 @@ func RemoveState(cfg Config) error {
 	errs := []error{os.RemoveAll(c.flowsDir()), remove(c.lockFile()), remove(c.pauseFile())}
 	_ = os.Remove(c.StateDir) // fails where there is more
 	return errors.Join(errs...)
+}
+
+// RemoveSettings removes from the database, which may stay, what dovesnap set in it
+// beside its bridges.
+func (s *Supervisor) RemoveSettings(ctx context.Context) error {
+	now, err := s.cfg.root(ctx)
+	if err != nil || now.ids[settingMark] == "" {
+		return err
+	}
+	_, err = s.cfg.transact(ctx, mutateRoot(drop("other_config", now.ids[settingMark]), drop("external_ids", settingMark)))
+	return err
 }
 
 // RemoveDatabase removes the database and system-id that dovesnap made, and its

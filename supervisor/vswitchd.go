@@ -12,7 +12,15 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
-const restoreWait = "flow-restore-wait" // ovs-vswitchd.conf.db(5), Open_vSwitch other_config
+// ovs-vswitchd.conf.db(5), Open_vSwitch other_config.
+const (
+	restoreWait  = "flow-restore-wait"
+	userspaceTSO = "userspace-tso-enable"
+)
+
+// settingMark is the key of Open_vSwitch external_ids that names the setting in
+// other_config that was absent before dovesnap.
+const settingMark = "dovesnap-set"
 
 // vswitchd drives ovs-vswitchd. Its flows are saved and restored here, in the
 // one goroutine that also starts it: a snapshot of a switch that has not got its
@@ -93,11 +101,18 @@ func (v *vswitchd) command(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := map[string]string{"userspace-tso-enable": "true"}
+	now, err := v.cfg.root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	settings := map[string]string{userspaceTSO: "true"}
 	if restoring {
 		settings[restoreWait] = "true"
 	}
 	mutations := append([]any{drop("other_config", restoreWait), ask}, put("other_config", settings)...)
+	if _, theirs := now.other[userspaceTSO]; !theirs {
+		mutations = append(mutations, put("external_ids", map[string]string{settingMark: userspaceTSO})...)
+	}
 	if _, err := v.cfg.transact(ctx, mutateRoot(mutations...)); err != nil {
 		return nil, err
 	}

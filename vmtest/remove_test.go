@@ -55,16 +55,23 @@ func TestPurge(t *testing.T) {
 
 		t.Log(said(apt(g, "purge dovesnap")))
 		g.Sh("docker stop -t 0 c1 c2; systemctl stop faucet; rm " + debInGuest)
-		g.Same(pristine)
+		g.Same(pristine, faucetLogs)
 
 		t.Log(install(t, g))
-		g.Sh("systemctl start faucet; docker start c1 c2")
+		g.Sh("systemctl start faucet")
+		// The network comes from Docker's list: that takes a moment, in which a container
+		// would be told to try again.
+		g.Await("the network", "dovesnap status && dovesnap status --json | jq -e '.networks | length == 1'")
+		g.Sh("docker start c1 c2")
 		running(g, "c1", "c2")
 		talk(g)
 		healthy(g)
 		sameNumbers(t, g, had)
 	})
 }
+
+// faucetLogs come once Faucet has run long enough.
+const faucetLogs = "/var/log/faucet/"
 
 // used has Docker and Open vSwitch leave the traces that they leave by themselves.
 func used(g *vm.Guest) {

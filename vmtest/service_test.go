@@ -36,7 +36,7 @@ func TestBareBinary(t *testing.T) {
 
 		g.Sh("docker rm -f c1 c2; docker network rm mynet; systemctl disable --now faucet; rm /etc/faucet/faucet.yaml")
 		t.Log(g.Sh("dovesnap service uninstall; dovesnap cleanup; rm /usr/local/sbin/dovesnap"))
-		g.Same(pristine)
+		g.Same(pristine, faucetLogs)
 	})
 }
 
