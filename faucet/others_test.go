@@ -108,6 +108,37 @@ func TestReadOthers(t *testing.T) {
 	}
 }
 
+// A link that is made to lead elsewhere is a change, though no file is another.
+func TestLinkLeadsElsewhere(t *testing.T) {
+	dir := tree(t, map[string]string{"one.yaml": "include: [acls.yaml]\n", "two.yaml": "acls: {b: []}\n", "three.yaml": "acls: {c: []}\n"})
+	lead := func(link, to string) {
+		t.Helper()
+		_ = os.Remove(filepath.Join(dir, link))
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &reader{config: filepath.Join(dir, "faucet.yaml"), file: filepath.Join(dir, "dovesnap.yaml")}
+	reads := func(acl string) {
+		t.Helper()
+		if got, changed, err := r.read(); err != nil || !changed || len(got.ACLs) != 1 || !slices.Contains(slices.Collect(maps.Keys(got.ACLs)), acl) {
+			t.Errorf("want %s, changed; got %v, %v, %v", acl, got.ACLs, changed, err)
+		}
+		if _, changed, _ := r.read(); changed {
+			t.Error("read again without a change")
+		}
+	}
+	lead("faucet.yaml", "one.yaml")
+	lead("acls.yaml", "two.yaml")
+	reads("b")
+	lead("acls.yaml", "three.yaml")
+	reads("c")
+	lead("faucet.yaml", "two.yaml")
+	reads("b")
+	lead("faucet.yaml", "three.yaml")
+	reads("c")
+}
+
 func TestOnVLANsAndPorts(t *testing.T) {
 	o := operator(t, `vlans: {a: {vid: 1, acl_in: x, acl_out: 5}, 2: {acls_in: [x, y], acls_out: [z]}, 3: {}}
 dps:
