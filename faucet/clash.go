@@ -126,7 +126,7 @@ func (o Others) refused(n spec.Network, e spec.Endpoint, c Config) error {
 	if err := o.missing(append(slices.Clip(e.ACLs(n)), n.VLANOutACL.For(n.Name)...)); err != nil {
 		return err
 	}
-	return c.both(n, e.ACLs(n), o)
+	return c.both(e.ACLs(n), o)
 }
 
 // networkProblem tells what is wrong with a network's part of the configuration.
@@ -141,7 +141,7 @@ func (o Others) networkProblem(n spec.Network, c Config) error {
 	check := func(what string, e spec.Expr) {
 		if err := o.missing(e.For(n.Name)); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %v; what it is for drops everything", what, err))
-		} else if err := c.both(n, e.For(n.Name), o); err != nil {
+		} else if err := c.both(e.For(n.Name), o); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %v; what it is for drops everything", what, err))
 		}
 	}

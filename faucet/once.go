@@ -4,6 +4,7 @@ package faucet
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"dovesnap/spec"
@@ -12,24 +13,21 @@ import (
 // Faucet 1.10 dies, by an assertion, when a datapath has one ACL both on a VLAN and
 // on a port: dp.py resolves ACLs for VLANs and then for ports, each time forgetting
 // what the ACL matched before, so that the VLAN's table lacks vlan_vid. Its own
-// check does not notice. So an ACL is on either; whoever wants both defines it
-// twice.
+// check does not notice. And every datapath has all VLANs of the configuration, with
+// a port on them or not (config_parser.py makes all of them for each, and
+// DP.reset_refs drops the idle ones of a stack's leaves only). So an ACL is on
+// either; whoever wants both defines it twice.
 
-const onBoth = "Faucet 1.10 fails when a datapath has one ACL on a VLAN and on a port: define it twice, by two names"
+const onBoth = "Faucet 1.10 fails when one ACL is on a VLAN and on a port: define it twice, by two names"
 
-// onVLANs returns the ACLs that are on the VLANs of a datapath.
-func (c Config) onVLANs(dp DP, o Others) []ACL {
+// onVLANs returns the ACLs that are on VLANs.
+func (c Config) onVLANs(o Others) []ACL {
 	var out []ACL
-	add := func(i Interface) {
-		for _, vid := range append([]int{int(i.VLAN)}, i.Trunks...) {
-			out = append(append(out, c.VLANs[vid].ACLsOut...), o.OnVLANs[vid]...)
-		}
+	for _, v := range c.VLANs {
+		out = append(out, v.ACLsOut...)
 	}
-	for _, i := range dp.Interfaces {
-		add(i)
-	}
-	for _, i := range dp.Ranges {
-		add(i)
+	for _, acls := range o.OnVLANs {
+		out = append(out, acls...)
 	}
 	return out
 }
@@ -43,10 +41,10 @@ func overlap(a, b []ACL) (ACL, bool) {
 	return ACL{}, false
 }
 
-// once closes the ports whose ACL is on one of their datapath's VLANs.
+// once closes the ports whose ACL is on a VLAN.
 func (c Config) once(o Others) {
+	taken := c.onVLANs(o)
 	for _, dp := range c.DPs {
-		taken := c.onVLANs(dp, o)
 		for number, i := range dp.Interfaces {
 			dp.Interfaces[number] = i.closed(taken)
 		}
@@ -65,26 +63,28 @@ func (i Interface) closed(taken []ACL) Interface {
 
 // wants returns the interface that an endpoint gets.
 func (c Config) wants(n spec.Network, e spec.Endpoint, o Others) Interface {
-	return endpoint(n, e, o).closed(c.onVLANs(c.DPs[n.Name], o))
+	return endpoint(n, e, o).closed(c.onVLANs(o))
 }
 
-// both tells why ACLs cannot be on a port of a network.
-func (c Config) both(n spec.Network, names []string, o Others) error {
-	if acl, taken := overlap(o.acls(names), c.onVLANs(c.DPs[n.Name], o)); taken {
+// both tells why ACLs cannot be on a port.
+func (c Config) both(names []string, o Others) error {
+	if acl, taken := overlap(o.acls(names), c.onVLANs(o)); taken {
 		return fmt.Errorf("ACL %q is on a VLAN: %s", acl.Name, onBoth)
 	}
 	return nil
 }
 
-// admitOnce refuses a network whose vlan_out_acl is on a port that may be of its
-// VLAN, and one that puts an ACL on a port whose VLAN has it.
+// admitOnce refuses a network whose vlan_out_acl is on a port, and one that puts an
+// ACL on a port while a VLAN has it.
 func (o Others) admitOnce(n spec.Network, beside spec.State) error {
 	outs := map[string]string{}
-	for _, name := range allNames(n.VLANOutACL) {
-		outs[name] = "its vlan_out_acl"
+	for _, vid := range slices.Sorted(maps.Keys(o.OnVLANs)) {
+		for _, acl := range o.OnVLANs[vid] {
+			outs[acl.Name] = fmt.Sprintf("VLAN %d already, by %s", vid, o.Where)
+		}
 	}
-	for _, acl := range o.OnVLANs[n.VLAN] {
-		outs[acl.Name] = o.Where
+	for _, name := range allNames(n.VLANOutACL) {
+		outs[name] = fmt.Sprintf("VLAN %d already, by its vlan_out_acl", n.VLAN)
 	}
 	ports := map[string]string{allowACL: "dovesnap's own", denyACL: "dovesnap's own"}
 	for acl := range o.OnPorts {
@@ -98,11 +98,11 @@ func (o Others) admitOnce(n spec.Network, beside spec.State) error {
 		}
 	}
 	for _, b := range beside.SortedNetworks() {
-		if b.VLAN != n.VLAN || b.ID == n.ID {
+		if b.ID == n.ID {
 			continue
 		}
 		for _, name := range allNames(b.VLANOutACL) {
-			outs[name] = fmt.Sprintf("the vlan_out_acl of network %q", b.Name)
+			outs[name] = fmt.Sprintf("VLAN %d already, by the vlan_out_acl of network %q", b.VLAN, b.Name)
 		}
 		take(fmt.Sprintf("network %q", b.Name), exprs(b)...)
 		for _, e := range beside.EndpointsOf(b.ID) {
@@ -112,7 +112,7 @@ func (o Others) admitOnce(n spec.Network, beside spec.State) error {
 	for _, e := range exprs(n) {
 		for _, name := range allNames(e) {
 			if where, taken := outs[name]; taken {
-				return fmt.Errorf("ACL %q is on VLAN %d already, by %s: %s", name, n.VLAN, where, onBoth)
+				return fmt.Errorf("ACL %q is on %s: %s", name, where, onBoth)
 			}
 		}
 	}

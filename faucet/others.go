@@ -44,6 +44,7 @@ func newOthers(where string) Others {
 type reader struct {
 	config, file string // the operator's file, and ours
 	stamps       map[string]stamp
+	paths        map[string]string // to where each path led, with links followed
 	others       Others
 	err          error
 }
@@ -62,13 +63,25 @@ func (r *reader) read() (o Others, changed bool, err error) {
 	if r.stamps != nil && r.unchanged() {
 		return r.others, false, r.err
 	}
-	r.stamps = map[string]stamp{}
+	r.stamps, r.paths = map[string]stamp{}, map[string]string{}
 	r.others = newOthers(r.config)
-	r.err = r.include(realpath(r.config), nil, map[string]bool{}, &r.others)
+	r.err = r.include(r.follow(r.config), nil, map[string]bool{}, &r.others)
 	return r.others, true, r.err
 }
 
+// follow is realpath, and remembers: a link may come to lead elsewhere, with
+// nothing changed where it led before.
+func (r *reader) follow(path string) string {
+	r.paths[path] = realpath(path)
+	return r.paths[path]
+}
+
 func (r *reader) unchanged() bool {
+	for path, before := range r.paths {
+		if realpath(path) != before {
+			return false
+		}
+	}
 	for file, before := range r.stamps {
 		if stampOf(file) != before {
 			return false
@@ -147,7 +160,7 @@ func (r *reader) include(file string, via []string, loaded map[string]bool, into
 	now[file] = true
 	found.take(o)
 	for i, path := range append(slices.Clip(o.Include), o.Optional...) {
-		path = resolve(path, file)
+		path = r.follow(beside(path, file))
 		var err error
 		switch {
 		case loaded[path]:
@@ -224,11 +237,14 @@ func (o Others) state() string {
 }
 
 // resolve returns the path of an included file as Faucet has it.
-func resolve(path, parent string) string {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(realpath(parent)), path)
+func resolve(path, parent string) string { return realpath(beside(path, parent)) }
+
+// beside is resolve before links are followed.
+func beside(path, parent string) string {
+	if filepath.IsAbs(path) {
+		return path
 	}
-	return realpath(path)
+	return filepath.Join(filepath.Dir(realpath(parent)), path)
 }
 
 // realpath follows links as far as the path exists, and where one leads nowhere,

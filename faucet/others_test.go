@@ -108,6 +108,37 @@ func TestReadOthers(t *testing.T) {
 	}
 }
 
+// A link that is made to lead elsewhere is a change, though no file is another.
+func TestLinkLeadsElsewhere(t *testing.T) {
+	dir := tree(t, map[string]string{"one.yaml": "include: [acls.yaml]\n", "two.yaml": "acls: {b: []}\n", "three.yaml": "acls: {c: []}\n"})
+	lead := func(link, to string) {
+		t.Helper()
+		_ = os.Remove(filepath.Join(dir, link))
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &reader{config: filepath.Join(dir, "faucet.yaml"), file: filepath.Join(dir, "dovesnap.yaml")}
+	reads := func(acl string) {
+		t.Helper()
+		if got, changed, err := r.read(); err != nil || !changed || len(got.ACLs) != 1 || !slices.Contains(slices.Collect(maps.Keys(got.ACLs)), acl) {
+			t.Errorf("want %s, changed; got %v, %v, %v", acl, got.ACLs, changed, err)
+		}
+		if _, changed, _ := r.read(); changed {
+			t.Error("read again without a change")
+		}
+	}
+	lead("faucet.yaml", "one.yaml")
+	lead("acls.yaml", "two.yaml")
+	reads("b")
+	lead("acls.yaml", "three.yaml")
+	reads("c")
+	lead("faucet.yaml", "two.yaml")
+	reads("b")
+	lead("faucet.yaml", "three.yaml")
+	reads("c")
+}
+
 func TestOnVLANsAndPorts(t *testing.T) {
 	o := operator(t, `vlans: {a: {vid: 1, acl_in: x, acl_out: 5}, 2: {acls_in: [x, y], acls_out: [z]}, 3: {}}
 dps:
@@ -165,7 +196,7 @@ func TestAdmit(t *testing.T) {
 		want []string // none: admitted
 	}{
 		{"plain", nil, nil},
-		{"known", func(n *spec.Network) { n.DefaultACL, n.NATACL = "office,101/x:guest/y:", "dovesnap-deny" }, nil},
+		{"known", func(n *spec.Network) { n.DefaultACL, n.NATACL = "guest,101/x:guest/y:", "dovesnap-deny" }, nil},
 		{"dpid", func(n *spec.Network) { n.DPID = 0x99 }, []string{`option ovs.bridge.dpid: its datapath id 0x99 is that of "switch" in `}},
 		{"unknown", func(n *spec.Network) {
 			n.DefaultACL, n.NATACL, n.VLANOutACL = "no1", "office/z:office,no2", "no3"
@@ -176,12 +207,11 @@ func TestAdmit(t *testing.T) {
 		{"VLAN with the same acls_out", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "office", 200 }, nil},
 		{"VLAN of the operator's", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "office", 300 }, []string{`option ovs.bridge.vlan: vlan_out_acl: `, ` has VLAN 300 itself, as "printers": write acls_out there`}},
 		{"VLAN of the operator's, as it is", func(n *spec.Network) { n.VLAN = 300 }, nil},
-		{"one ACL on the VLAN and a port", func(n *spec.Network) { n.VLANOutACL, n.DefaultACL = "office", "guest/x:office" }, []string{`ACL "office" is on VLAN 100 already, by its vlan_out_acl: Faucet 1.10 fails when a datapath has one ACL on a VLAN and on a port: define it twice, by two names`}},
-		{"one ACL on the VLAN and another network's port", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "101", 300 }, []string{`option ovs.bridge.vlan_out_acl: ACL "101" is on a port, by network "net-c"`}},
-		{"one ACL on another network's VLAN and a port", func(n *spec.Network) { n.NATACL, n.VLAN = "office", 200 }, []string{`ACL "office" is on VLAN 200 already, by the vlan_out_acl of network "net-b"`}},
+		{"one ACL on the VLAN and a port", func(n *spec.Network) { n.VLANOutACL, n.DefaultACL = "guest", "101/x:guest" }, []string{`ACL "guest" is on VLAN 100 already, by its vlan_out_acl: Faucet 1.10 fails when one ACL is on a VLAN and on a port: define it twice, by two names`}},
+		{"one ACL on the VLAN and another network's port", func(n *spec.Network) { n.VLANOutACL = "101" }, []string{`option ovs.bridge.vlan_out_acl: ACL "101" is on a port, by network "net-c"`}},
+		{"one ACL on another network's VLAN and a port", func(n *spec.Network) { n.NATACL = "office" }, []string{`ACL "office" is on VLAN 200 already, by the vlan_out_acl of network "net-b"`}},
 		{"one ACL on the VLAN and the operator's port", func(n *spec.Network) { n.VLANOutACL = "desk" }, []string{`vlan_out_acl: ACL "desk" is on a port`}},
-		{"one ACL on the operator's VLAN and a port", func(n *spec.Network) { n.DefaultACL, n.VLAN = "lobby", 400 }, []string{`ACL "lobby" is on VLAN 400 already, by `}},
-		{"on another VLAN", func(n *spec.Network) { n.DefaultACL, n.VLAN = "lobby", 401 }, nil},
+		{"one ACL on the operator's VLAN and a port", func(n *spec.Network) { n.DefaultACL = "lobby" }, []string{`ACL "lobby" is on VLAN 400 already, by `}},
 		{"our own", func(n *spec.Network) { n.VLANOutACL = "dovesnap-deny" }, []string{`ACL "dovesnap-deny" is on a port, by dovesnap's own`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

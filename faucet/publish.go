@@ -36,7 +36,7 @@ func (w Wanted) problems(o Others, c Config) map[string]string {
 		}
 		err := o.missing(own)
 		if err == nil {
-			err = c.both(n, own, o)
+			err = c.both(own, o)
 		}
 		if err != nil {
 			out["endpoint "+id.Short()] = fmt.Sprintf("%v; its port drops everything", err)

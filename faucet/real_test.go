@@ -192,13 +192,13 @@ func want(t *testing.T, c *Courier, f *realFaucet, what string, s spec.State) []
 // TestOneACLTwice shows what once.go keeps from Faucet: when this fails, it's not
 // needed any more.
 func TestOneACLTwice(t *testing.T) {
-	const half = "acls: {x: [{rule: {actions: {allow: 1}}}], y: [{rule: {actions: {allow: 1}}}]}\nvlans: {200: {acl_out: x}}\ndps: {d: {dp_id: 1, hardware: Open vSwitch, egress_pipeline: true, interfaces: {1: {native_vlan: 200, acls_in: [%s]}%s}}}\n"
+	const half = "acls: {x: [{rule: {actions: {allow: 1}}}], y: [{rule: {actions: {allow: 1}}}]}\nvlans: {200: {acl_out: x}}\ndps: {d: {dp_id: 1, hardware: Open vSwitch, egress_pipeline: true, interfaces: {1: {native_vlan: 100, acls_in: [%s]}%s}}}\n"
 	for port, lives := range map[string]bool{"x": false, "y": true} {
 		f := newReal(t, fmt.Sprintf(half, port, ""), ReloadWatch)
 		f.start()
 		m := newMetrics(f.cfg.Metrics)
 		await(t, "Faucet", newCourier(&memBackend{}, "", "", quiet()), func() bool { r, err := m.scrape(t.Context()); return err == nil && r.refused == "" })
-		write(t, f.cfg.Config, fmt.Sprintf(half, port, ", 2: {native_vlan: 200}"))
+		write(t, f.cfg.Config, fmt.Sprintf(half, port, ", 2: {native_vlan: 100}"))
 		dead := func() bool { _, err := m.scrape(t.Context()); return err != nil }
 		loaded := func() bool {
 			r, err := m.scrape(t.Context())
@@ -206,7 +206,7 @@ func TestOneACLTwice(t *testing.T) {
 		}
 		await(t, "its reaction", newCourier(&memBackend{}, "", "", quiet()), func() bool { return dead() || loaded() && (lives || dead()) })
 		if dead() == lives {
-			t.Errorf("VLAN with ACL x, port with ACL %s: Faucet lives: %t", port, !lives)
+			t.Errorf("another VLAN with ACL x, port with ACL %s: Faucet lives: %t", port, !lives)
 		}
 		f.stop()
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -109,7 +110,7 @@ func hangUp(pidfile string) error {
 	}
 	defer unix.Close(fd)
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || !bytes.Contains(line, []byte("faucet")) {
+	if err != nil || !isFaucet(line) {
 		return fmt.Errorf("cannot find Faucet's process: %d of %q is another program", pid, pidfile)
 	}
 	if !catchesHangUp(pid) {
@@ -119,4 +120,16 @@ func hangUp(pidfile string) error {
 		return fmt.Errorf("cannot signal Faucet's process %d: %w", pid, err)
 	}
 	return nil
+}
+
+// isFaucet knows Faucet by its command line: faucet(1) becomes osken-manager with
+// the application "faucet.faucet". One that only mentions Faucet is an editor's, or a
+// tail of its log.
+func isFaucet(cmdline []byte) bool {
+	for i, arg := range bytes.Split(cmdline, []byte{0}) {
+		if string(arg) == "faucet.faucet" || i < 2 && filepath.Base(string(arg)) == "faucet" {
+			return true
+		}
+	}
+	return false
 }

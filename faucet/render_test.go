@@ -28,7 +28,7 @@ const operatorFile = `acls:
   desk: [{rule: {actions: {allow: 1}}}]
 vlans:
   printers: {vid: 300}
-  scanners: {vid: 310, acl_out: guest}
+  scanners: {vid: 310, acl_out: lobby}
   entrance: {vid: 400, acl_in: lobby}
 dps:
   switch: {dp_id: 0x99, hardware: Open vSwitch, interfaces: {1: {native_vlan: printers, acl_in: desk}}}
@@ -142,7 +142,7 @@ var renderings = []struct {
 			return func(n *spec.Network) { n.VLANOutACL, n.VLAN = e, vlan }
 		}
 		return Wanted{State: state([]spec.Network{network("a", out("guest", 100)), network("b", out("office,guest", 200)), network("c", out("guest", 100)), network("d", out("", 100)),
-			network("e", out("office", 100)), network("f", out("office", 300)), network("01", out("guest", 310))})}
+			network("e", out("office", 100)), network("f", out("office", 300)), network("01", out("lobby", 310))})}
 	}},
 	{name: "unknown-acls", wanted: func() Wanted {
 		n := network("a", func(n *spec.Network) {
@@ -154,7 +154,8 @@ var renderings = []struct {
 	{name: "one-acl-twice", wanted: func() Wanted {
 		n := network("a", func(n *spec.Network) { n.Mode, n.VLANOutACL, n.NATACL = spec.NAT, "office", "office" })
 		m := network("b", func(n *spec.Network) { n.VLAN, n.DefaultACL = 400, "lobby" })
-		return Wanted{State: state([]spec.Network{n, m}, container(n, 2, acl("office")), container(n, 3, acl("guest")), container(m, 1, acl("office")), container(m, 2, func(e *spec.Endpoint) { e.ACL, e.VLAN = "office", 100 }))}
+		elsewhere := network("c", func(n *spec.Network) { n.VLAN, n.DefaultACL = 500, "lobby" })
+		return Wanted{State: state([]spec.Network{n, m, elsewhere}, container(n, 2, acl("office")), container(n, 3, acl("guest")), container(m, 1, acl("office")), container(m, 2, func(e *spec.Endpoint) { e.ACL, e.VLAN = "office", 100 }))}
 	}},
 	{name: "clashes", wanted: func() Wanted {
 		return Wanted{State: state([]spec.Network{

@@ -11,12 +11,12 @@ import (
 	"dovesnap/spec"
 )
 
-const serversFile = `acls: {office: [{rule: {actions: {allow: 1}}}]}
+const serversFile = `acls: {office: [{rule: {actions: {allow: 1}}}], hosts: [{rule: {actions: {allow: 1}}}]}
 dps:
   phys: {dp_id: 9, interfaces: {1: {native_vlan: 100}}}
   other: {dp_id: 10, description: "dovesnap host2: bridge dsb0", interface_ranges: {1-64: {native_vlan: 100}}}
 vlans:
-  300: {description: dovesnap host2, acls_out: [office]}
+  300: {description: dovesnap host2, acls_out: [hosts]}
 `
 
 // startRPC runs a Courier against a fake.
@@ -145,7 +145,7 @@ func TestRPCClashes(t *testing.T) {
 	c, _ := startRPC(t, s, "")
 	nets := []spec.Network{
 		network("a", func(n *spec.Network) { n.Name = "other" }), network("b", func(n *spec.Network) { n.DPID = 9 }),
-		network("c", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "office", 300 }),   // as host2 has it
+		network("c", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "hosts", 300 }),    // as host2 has it
 		network("d", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "included", 300 }), // not so
 	}
 	c.Want(state(nets), nil)

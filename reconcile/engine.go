@@ -63,6 +63,7 @@ type Veths interface {
 	EnsureVeth(ctx context.Context, n spec.Network, e spec.Endpoint, txOff bool) error
 	Nudge(context.Context, spec.EndpointID) error // has Open vSwitch tell its controllers of the port again
 	SetMAC(context.Context, spec.EndpointID, spec.MAC) (done bool, err error)
+	Resolve(context.Context, spec.Network, spec.Endpoint) error // has the gateway ask for it
 	DeleteVeth(context.Context, spec.EndpointID) error
 	Endpoints(context.Context) ([]link.Found, error)
 }
@@ -150,9 +151,11 @@ type Engine struct {
 	wrong        map[spec.EndpointID]slip // what is wrong with a container's labels
 	closing      map[spec.EndpointID]bool // held, and Faucet must forget the port first
 	again        *time.Timer              // for those
-	introduced   map[spec.NetworkID]int   // how often its bridge was told to try again
-	nudges       map[spec.EndpointID]int  // how often a port was told again
-	listen       *time.Timer              // when to look which have been heard
+	asked        map[spec.EndpointID]int  // how often the gateway has asked for one that was let through late
+	asking       *time.Timer
+	introduced   map[spec.NetworkID]int  // how often its bridge was told to try again
+	nudges       map[spec.EndpointID]int // how often a port was told again
+	listen       *time.Timer             // when to look which have been heard
 
 	busySince atomic.Pointer[time.Time] // when the loop began what it does; nil: it waits
 
@@ -176,7 +179,7 @@ func New(sw Switch, links Links, fw Firewall, cfg Config, log *slog.Logger) *Eng
 		faucet = noFaucet{}
 	}
 	return &Engine{sw: sw, links: links, fw: fw, cfg: cfg, log: log,
-		itemTimeout: itemTimeout, faucet: faucet, again: stopped(), listen: stopped(),
+		itemTimeout: itemTimeout, faucet: faucet, again: stopped(), listen: stopped(), asking: stopped(), asked: map[spec.EndpointID]int{},
 		wrong: map[spec.EndpointID]slip{}, closing: map[spec.EndpointID]bool{}, nudges: map[spec.EndpointID]int{}, introduced: map[spec.NetworkID]int{},
 		ops: make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
 		state: spec.NewState(), problems: map[string]string{}}
@@ -223,6 +226,8 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.busy(func() { e.release(ctx) })
 		case <-e.again.C:
 			e.busy(func() { e.release(ctx) })
+		case <-e.asking.C:
+			e.busy(func() { e.ask(ctx) })
 		case <-e.listen.C:
 			e.busy(func() { e.hark(ctx) })
 		}

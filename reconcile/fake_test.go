@@ -18,20 +18,21 @@ import (
 // host is a fake of everything that the engine drives. It keeps what a real
 // host would keep over a restart, and can be told to fail at its n-th step.
 type host struct {
-	bridges map[spec.NetworkID]spec.Network
-	ports   map[spec.EndpointID]spec.Endpoint
-	veths   map[spec.EndpointID]spec.Alias
-	held    map[spec.EndpointID]bool // inside a container
-	rules   []spec.NetworkID
-	guard   bool
-	taken   map[spec.OFPort]bool // numbers of foreign ports
-	uplinks map[string]string    // NIC → why it is refused
-	up      map[spec.EndpointID]bool
-	macs    map[spec.EndpointID]spec.MAC
-	flows   map[spec.OFPort]int // that the switch has for what comes in
-	nudged  []spec.EndpointID
-	heard   map[spec.OFPort]bool // nil: no controller is there
-	foreign map[spec.NetworkID][]spec.ForeignPort
+	bridges  map[spec.NetworkID]spec.Network
+	ports    map[spec.EndpointID]spec.Endpoint
+	veths    map[spec.EndpointID]spec.Alias
+	held     map[spec.EndpointID]bool // inside a container
+	rules    []spec.NetworkID
+	guard    bool
+	taken    map[spec.OFPort]bool // numbers of foreign ports
+	uplinks  map[string]string    // NIC → why it is refused
+	up       map[spec.EndpointID]bool
+	macs     map[spec.EndpointID]spec.MAC
+	flows    map[spec.OFPort]int // that the switch has for what comes in
+	nudged   []spec.EndpointID
+	resolved []spec.EndpointID
+	heard    map[spec.OFPort]bool // nil: no controller is there
+	foreign  map[spec.NetworkID][]spec.ForeignPort
 
 	published, reserved map[spec.EndpointID][]spec.Published
 
@@ -135,6 +136,11 @@ func (h *host) SetMAC(ctx context.Context, id spec.EndpointID, mac spec.MAC) (bo
 	}
 	h.macs[id] = mac
 	return true, h.step(ctx, "MAC of %s", id.Short())
+}
+
+func (h *host) Resolve(_ context.Context, _ spec.Network, e spec.Endpoint) error {
+	h.resolved = append(h.resolved, e.ID)
+	return nil
 }
 
 func (h *host) NotePort(ctx context.Context, e spec.Endpoint) error {

@@ -276,9 +276,37 @@ func (e *Engine) letThrough(ctx context.Context, n spec.Network, ep spec.Endpoin
 	if err := e.links.EnsureVeth(ctx, n, ep, txOff); err != nil {
 		return err
 	}
-	delete(e.closing, ep.ID)
+	if e.closing[ep.ID] {
+		delete(e.closing, ep.ID)
+		e.asked[ep.ID] = 0
+		e.asking.Reset(askEvery)
+	}
 	e.listen.Reset(listenAfter)
 	e.change(func(s spec.State) { s.Endpoints[ep.ID] = ep })
 	e.log.Info("endpoint let through", "network", n.ID.Short(), "endpoint", ep.ID.Short(), "ofport", ep.OFPort, "acls", ep.ACLs(n))
 	return e.sw.NotePort(ctx, ep)
+}
+
+const (
+	askEvery = 50 * time.Millisecond
+	maxAsks  = 6
+)
+
+// ask has the gateways ask for the endpoints that were let through a moment ago,
+// whose containers may have asked for them in vain: Faucet takes some of these
+// moments to let the port in.
+func (e *Engine) ask(ctx context.Context) {
+	for id, count := range e.asked {
+		ep, ok := e.endpoint(id)
+		n, known := e.network(ep.Network)
+		if !ok || !known || ep.Held || count >= maxAsks {
+			delete(e.asked, id)
+			continue
+		}
+		e.asked[id]++
+		e.item(ctx, "neighbour "+SubjectEndpoint(id), func(ctx context.Context) error { return e.links.Resolve(ctx, n, ep) })
+	}
+	if len(e.asked) > 0 {
+		e.asking.Reset(askEvery)
+	}
 }

@@ -181,6 +181,14 @@ func TestLabelWaitsForItsACL(t *testing.T) {
 	if !h.up[ep.ID] || h.ports[ep.ID].ACL != "strict" {
 		t.Errorf("up %v, stored %+v", h.up[ep.ID], h.ports[ep.ID])
 	}
+	for range maxAsks + 2 {
+		if err := e.do(within(t), func(ctx context.Context) error { e.ask(ctx); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(h.resolved); got < 1 || got > maxAsks || len(e.asked) != 0 {
+		t.Errorf("the gateway has asked for it %d times", got)
+	}
 	// The next container does not get its port while the ACL may be in force there.
 	if err := e.DeleteEndpoint(within(t), ep.ID); err != nil {
 		t.Fatal(err)
