@@ -94,7 +94,7 @@ func TestSnapshotLines(t *testing.T) {
 		{process, "iptables-restore -w 5 --noflush", ""},
 		{process, "[iptables-save] <defunct>", ""},
 		{process, "[dovesnap] <defunct>", "[dovesnap] <defunct>"}, // somebody does not reap
-		{process, "[ip6tables-save]", ""}, // it is ending: ps(1) finds no arguments any more
+		{process, "[ip6tables-save]", ""},                         // it is ending: ps(1) finds no arguments any more
 	} {
 		if got := test.line(test.in); got != test.want {
 			t.Errorf("%q becomes %q, want %q", test.in, got, test.want)
