@@ -61,3 +61,18 @@ func TestPublishedOnInternal(t *testing.T) {
 		p.ends("web")
 	})
 }
+
+// A routed network publishes too, though its containers are open anyway to whoever
+// has a route.
+func TestPublishedOnRouted(t *testing.T) {
+	eachSuite(t, func(t *testing.T, h *testHost) {
+		p := newPublished(t, h)
+		p.docker("network", "rm", "net")
+		p.docker(strings.Fields(strings.Replace(createNet, "mode=nat", "mode=routed", 1))...)
+		p.server("web", "net", "-p", "8080:80")
+		p.open(8080)
+		p.docker("rm", "-f", "web")
+		p.shut(8080)
+		p.ends()
+	})
+}

@@ -53,10 +53,8 @@ var passing = []string{"ps", "iptables", "ip6tables", "xtables-", "ovs-ofctl", "
 
 func process(line string) string {
 	line = strings.TrimSpace(line)
-	program, rest, _ := strings.Cut(line, " ")
-	if rest == "<defunct>" { // one that has ended and is about to be reaped
-		program = strings.Trim(program, "[]")
-	}
+	program, _, _ := strings.Cut(line, " ")
+	program = strings.Trim(program, "[]") // one that is ending, with or without <defunct>
 	for _, p := range passing {
 		if name := path.Base(program); name == p || p != "ps" && strings.HasPrefix(name, p) {
 			return ""
