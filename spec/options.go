@@ -74,7 +74,7 @@ var Options = []Option{
 		Help:    "Faucet's ACL of the gateway's port, in modes nat and routed: of what comes from the host and the outside."},
 	{Name: "ovs.bridge.vlan_out_acl", Syntax: "`ACL` or `NETWORK:ACL`, several of these joined by `/`", Default: "none", set: setVLANOutACL, Faucet: managed,
 		Example: "office" + withFaucet,
-		Help:    "Faucet's ACL of what leaves the network's VLAN towards a port, on every datapath of that Faucet (`acl_out`). Two networks of one VLAN cannot ask for different ones."},
+		Help:    "Faucet's ACL of what leaves the network's VLAN towards a port, on every datapath of that Faucet (`acl_out`). It must be the ACL of no port: Faucet takes one ACL on ports or on VLANs, not both. Two networks of one VLAN cannot ask for different ones."},
 	{Name: "ovs.bridge.preallocate_ports", Syntax: "0 to 4096", Default: "64 where dovesnap configures Faucet", set: setPreallocate, Faucet: managed + "; else no effect",
 		Example: "100" + withFaucet,
 		Help:    "How many OpenFlow ports, from 1 on, Faucet knows before a container uses them, so that it need not read its configuration anew for one that asks for nothing special. More are added when they are used up."},
