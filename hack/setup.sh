@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs, with apt, what the tests and the demo need on this machine and is
-# missing. No daemon among it: dockerd, Open vSwitch and iptables are installed
-# in root file systems of their own (e2e/host), so nothing on this machine is
-# started, enabled or configured. May be run again at any time.
+# missing. No daemon among it: dockerd and Open vSwitch are installed in root file
+# systems of their own (e2e/host), so nothing on this machine is started, enabled
+# or configured. May be run again at any time.
 #
 # Usage: hack/setup.sh [--vm] [RECORD]
 # With --vm, what virtual machines need too (vmtest). RECORD is a file to which
@@ -17,8 +17,9 @@ record=${1:-/dev/null}
 
 # mmdebstrap makes the root file systems. Faucet is installed by python3-venv,
 # and one of its libraries is compiled (gcc, headers), which the race detector
-# needs too. lintian, rpm and rpmlint examine the packages that we build.
-packages="mmdebstrap debian-archive-keyring python3-venv python3-dev gcc libc6-dev lintian rpm rpmlint $vm"
+# needs too. lintian, rpm and rpmlint examine the packages that we build. iptables
+# and nft change the packet filter of network namespaces that tests make.
+packages="mmdebstrap debian-archive-keyring python3-venv python3-dev gcc libc6-dev lintian rpm rpmlint iptables nftables $vm"
 
 fail() {
 	echo "cannot install packages: $*" >&2
