@@ -46,6 +46,28 @@ func TestManagedFaucet(t *testing.T) {
 		g.Sh("docker exec c1 ping -c 1 -W 5 172.12.0.1")
 		healthy(g)
 
+		// A trunk: VLANs 10 and 20 reach the other container with their tags, 30 does
+		// not, and the untagged one stays the network's.
+		g.Sh(`for c in t1 t2; do
+				docker run -td --name $c --network 'name=mynet,"driver-opt=ovs.port.trunks=10,20"' busybox
+			done
+			for c in t1 t2; do
+				for vid in 10 20 30; do
+					pid=$(docker inspect -f '{{.State.Pid}}' $c)
+					nsenter -t $pid -n ip link add link eth0 name eth0.$vid type vlan id $vid
+					nsenter -t $pid -n ip address add 192.0.2.${c#t}/24 dev eth0.$vid 2>/dev/null || true
+					nsenter -t $pid -n ip link set eth0.$vid up
+				done
+			done`)
+		g.Await("a ping on VLAN 10", "docker exec t1 ping -I eth0.10 -c 1 -W 1 192.0.2.2")
+		g.Sh(`nsenter -t $(docker inspect -f '{{.State.Pid}}' t1) -n ip address flush dev eth0.10
+			for c in t1 t2; do
+				nsenter -t $(docker inspect -f '{{.State.Pid}}' $c) -n ip address flush dev eth0.10
+				nsenter -t $(docker inspect -f '{{.State.Pid}}' $c) -n ip address add 198.51.100.${c#t}/24 dev eth0.30
+			done`)
+		g.Sh("! docker exec t1 ping -I eth0.30 -c 3 -W 1 198.51.100.2")
+		g.Sh("docker exec t1 ping -c 1 -W 5 172.12.0.1; docker rm -f t1 t2")
+
 		// After a reboot each has its own again.
 		g.Reboot()
 		g.Await("a ping to the gateway", "docker exec c1 ping -c 1 -W 1 172.12.0.1")
