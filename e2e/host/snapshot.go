@@ -47,9 +47,9 @@ func link(line string) string {
 	return strings.Join(strings.Fields(line), " ")
 }
 
-// passing are programs that dovesnap runs for a moment, again and again: a
-// snapshot may or may not meet one.
-var passing = []string{"ps", "iptables", "ip6tables", "xtables-", "ovs-ofctl", "ovsdb-tool"}
+// passing are programs that dovesnap runs for a moment, again and again, and those
+// that containerd ends when a container has ended: a snapshot may or may not meet one.
+var passing = []string{"ps", "iptables", "ip6tables", "xtables-", "ovs-ofctl", "ovsdb-tool", "containerd-shim"}
 
 func process(line string) string {
 	line = strings.TrimSpace(line)
