@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"dovesnap/spec"
 
@@ -105,7 +106,8 @@ func (h handle) enter(ctx context.Context, id int) (handle, error) {
 	}
 	defer ns.Close()
 	inside, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
-	if errors.Is(err, unix.EPERM) {
+	// That package hands the cause on as text alone.
+	if err != nil && strings.Contains(err.Error(), unix.EPERM.Error()) {
 		return handle{}, ErrNoAdmin
 	}
 	if err != nil {
