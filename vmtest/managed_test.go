@@ -70,7 +70,7 @@ func TestManagedFaucet(t *testing.T) {
 
 		// After a reboot each has its own again.
 		g.Sh("systemctl enable faucet") // the image leaves it disabled
-	g.Reboot()
+		g.Reboot()
 		g.Await("a ping to the gateway", "docker exec c1 ping -c 1 -W 1 172.12.0.1")
 		g.Await("the ACL in force", `dovesnap status --json | jq -e '[.networks[].endpoints[] | select(.container == "c2") | .held] == [false]'`)
 		g.Sh("! docker exec c2 ping -c 1 -W 1 172.12.0.1")
