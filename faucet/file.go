@@ -16,7 +16,7 @@ type FileConfig struct {
 	Config  string // the operator's faucet.yaml
 	File    string // ours, which his includes
 	Metrics string // URL of Faucet's Prometheus exporter
-	Reload  string // how Faucet is told: see CheckReload
+	Reload  string // how Faucet is told: ReloadAuto, ReloadWatch, "systemd:UNIT" or "pidfile:PATH"
 	// State is where the Courier remembers, over a restart of dovesnap, what
 	// Faucet may still have in force; in a directory that a reboot empties.
 	State string

@@ -30,17 +30,6 @@ const (
 	ReloadAuto  = "auto"
 )
 
-// CheckReload refuses what is none of them.
-func CheckReload(how string) error {
-	unit, isUnit := strings.CutPrefix(how, unitPrefix)
-	path, isPath := strings.CutPrefix(how, pidfilePrefix)
-	switch {
-	case how == ReloadAuto, how == ReloadWatch, isUnit && unit != "" && !strings.HasPrefix(unit, "-"), isPath && strings.HasPrefix(path, "/"):
-		return nil
-	}
-	return fmt.Errorf("%q is not auto, watch, systemd:UNIT or pidfile:/PATH", how)
-}
-
 // reload tells Faucet to look at its files.
 func reload(ctx context.Context, how string) error {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)

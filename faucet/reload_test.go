@@ -11,17 +11,6 @@ import (
 	"testing"
 )
 
-func TestCheckReload(t *testing.T) {
-	for how, ok := range map[string]bool{
-		"auto": true, "watch": true, "systemd:faucet.service": true, "pidfile:/run/faucet.pid": true,
-		"": false, "Watch": false, "systemd:": false, "systemd:-x": false, "pidfile:x": false, "pidfile:": false, "hup": false,
-	} {
-		if err := CheckReload(how); (err == nil) != ok {
-			t.Errorf("%q: %v", how, err)
-		}
-	}
-}
-
 // TestSystemd has a systemctl of its own in PATH.
 func TestSystemd(t *testing.T) {
 	dir := t.TempDir()
