@@ -148,10 +148,10 @@ type Engine struct {
 	rulesWritten bool // the packet filter's rules are those of the State
 	faucet       Faucet
 	foreign      map[spec.NetworkID][]spec.ForeignPort
-	wrong        map[spec.EndpointID]slip // what is wrong with a container's labels
-	closing      map[spec.EndpointID]bool // held, and Faucet must forget the port first
-	again        *time.Timer              // for those
-	asked        map[spec.EndpointID]int  // how often the gateway has asked for one that was let through late
+	wrong        map[spec.EndpointID]error // what is wrong with a container's labels
+	closing      map[spec.EndpointID]bool  // held, and Faucet must forget the port first
+	again        *time.Timer               // for those
+	asked        map[spec.EndpointID]int   // how often the gateway has asked for one that was let through late
 	asking       *time.Timer
 	introduced   map[spec.NetworkID]int  // how often its bridge was told to try again
 	nudges       map[spec.EndpointID]int // how often a port was told again
@@ -180,7 +180,7 @@ func New(sw Switch, links Links, fw Firewall, cfg Config, log *slog.Logger) *Eng
 	}
 	return &Engine{sw: sw, links: links, fw: fw, cfg: cfg, log: log,
 		itemTimeout: itemTimeout, faucet: faucet, again: stopped(), listen: stopped(), asking: stopped(), asked: map[spec.EndpointID]int{},
-		wrong: map[spec.EndpointID]slip{}, closing: map[spec.EndpointID]bool{}, nudges: map[spec.EndpointID]int{}, introduced: map[spec.NetworkID]int{},
+		wrong: map[spec.EndpointID]error{}, closing: map[spec.EndpointID]bool{}, nudges: map[spec.EndpointID]int{}, introduced: map[spec.NetworkID]int{},
 		ops: make(chan op), ready: make(chan struct{}), docker: newDockerMemory(),
 		state: spec.NewState(), problems: map[string]string{}}
 }

@@ -36,6 +36,8 @@ type host struct {
 
 	published, reserved map[spec.EndpointID][]spec.Published
 
+	meanwhile func(context.Context) // once, when a bridge is looked at
+
 	hang   bool // ports are never applied
 	failAt int  // 0: never; else the n-th step from now fails
 	steps  int
@@ -75,6 +77,10 @@ func (h *host) EnsureBridge(ctx context.Context, n spec.Network, _ bool) error {
 		return err
 	}
 	h.bridges[n.ID] = n
+	if meanwhile := h.meanwhile; meanwhile != nil {
+		h.meanwhile = nil
+		meanwhile(ctx)
+	}
 	return nil
 }
 

@@ -49,7 +49,7 @@ func (e *Engine) mayPass(n spec.Network, ep spec.Endpoint) bool {
 		return true
 	case !ep.Labelled && ep.ACL == "":
 		return false
-	case ep.ACL == "" && e.wrong[ep.ID].unclear || e.faucet.Refused(n, ep) != nil:
+	case e.faucet.Refused(n, ep) != nil:
 		return false
 	}
 	return e.faucet.Settled(n, ep)

@@ -106,8 +106,19 @@ func (c *controller) confirm() {
 func guarded(t *testing.T) (*host, *controller, *Engine) {
 	t.Helper()
 	h, c := newHost(), newController()
-	e, stop := startWith(t, h, Config{BootID: "boot", Labels: true, Faucet: c})
+	e, stop := startGuarded(t, h, c)
 	t.Cleanup(stop)
+	guard(t, c, e)
+	return h, c, e
+}
+
+func startGuarded(t *testing.T, h *host, c *controller) (*Engine, func()) {
+	t.Helper()
+	return startWith(t, h, Config{BootID: "boot", Labels: true, Faucet: c})
+}
+
+func guard(t *testing.T, c *controller, e *Engine) {
+	t.Helper()
 	n := natNetwork(1)
 	n.Controllers, n.DefaultACL = []spec.Controller{"tcp:127.0.0.1"}, "open"
 	if err := e.CreateNetwork(within(t), n); err != nil {
@@ -117,7 +128,6 @@ func guarded(t *testing.T) (*host, *controller, *Engine) {
 		t.Fatal(err)
 	}
 	c.confirm()
-	return h, c, e
 }
 
 // attach makes an endpoint and reports whether it passes at once.
@@ -142,6 +152,29 @@ func settled(t *testing.T, e *Engine) {
 	t.Helper()
 	if err := e.do(within(t), func(ctx context.Context) error { e.release(ctx); return nil }); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func passes(t *testing.T, e *Engine) {
+	t.Helper()
+	if err := e.do(within(t), func(ctx context.Context) error { e.pass(ctx); return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What changes while a pass is under way is not taken back by it.
+func TestPassSeesWhatChangesMeanwhile(t *testing.T) {
+	h, _, e := guarded(t)
+	ep := attach(t, e, endpoint(1, 1))
+	h.held[ep.ID] = true
+	h.meanwhile = func(ctx context.Context) {
+		if err := e.label(ctx, ep.ID, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	passes(t, e)
+	if stored := h.ports[ep.ID]; !h.up[ep.ID] || stored.Held || !stored.Labelled {
+		t.Errorf("up %v, stored %+v", h.up[ep.ID], stored)
 	}
 }
 
@@ -235,17 +268,31 @@ func TestWrongLabels(t *testing.T) {
 		{"dovesnap.faucet.mirror", "true", "not available yet", true},
 	} {
 		t.Run(tt.value, func(t *testing.T) {
-			h, c, e := guarded(t)
+			h, c := newHost(), newController()
+			e, stop := startGuarded(t, h, c)
+			defer stop()
+			guard(t, c, e)
 			c.unknown = "nobody"
 			ep := attach(t, e, endpoint(1, 1))
+			h.held[ep.ID] = true
 			attached(t, e, ep, map[string]string{tt.key: tt.value})
 			c.confirm()
 			settled(t, e)
-			if err := e.do(within(t), func(ctx context.Context) error { e.pass(ctx); return nil }); err != nil {
-				t.Fatal(err)
-			}
+			passes(t, e)
 			if problem := e.Problems()[SubjectEndpoint(ep.ID)]; h.up[ep.ID] != tt.passes || !strings.Contains(problem, tt.want) {
 				t.Errorf("up %v, problem %q", h.up[ep.ID], problem)
+			}
+			stop()
+			e, stop = startGuarded(t, h, c) // it is as wrong for another
+			defer stop()
+			settled(t, e)
+			if h.up[ep.ID] != tt.passes {
+				t.Errorf("after a restart: up %v", h.up[ep.ID])
+			}
+			attached(t, e, ep, map[string]string{tt.key: tt.value})
+			settled(t, e)
+			if problem := e.Problems()[SubjectEndpoint(ep.ID)]; h.up[ep.ID] != tt.passes || !tt.passes && !strings.Contains(problem, tt.want) {
+				t.Errorf("told again: up %v, problem %q", h.up[ep.ID], problem)
 			}
 		})
 	}

@@ -10,12 +10,6 @@ import (
 	"dovesnap/spec"
 )
 
-// slip is what is wrong with a container's labels.
-type slip struct {
-	error
-	unclear bool // which ACL they ask for cannot be told
-}
-
 // Named takes the name that Docker gave a network, which is Faucet's for its
 // datapath.
 func (e *Engine) Named(ctx context.Context, id spec.NetworkID, name string) error {
@@ -55,10 +49,11 @@ func (e *Engine) Attached(ctx context.Context, _ spec.NetworkID, id spec.Endpoin
 }
 
 // label gives an endpoint what its container's labels say, where no driver-opt has
-// said it, and lets it through if that may be. Labels never change.
+// said it, and lets it through if that may be. Labels never change. While it cannot
+// be told which ACL they ask for, they count as not known, also for another dovesnap.
 func (e *Engine) label(ctx context.Context, id spec.EndpointID, labels map[string]string) error {
 	ep, ok := e.endpoint(id)
-	if !ok || ep.Labelled {
+	if _, known := e.wrong[id]; !ok || known || ep.Labelled {
 		return nil
 	}
 	n, ok := e.network(ep.Network)
@@ -73,10 +68,10 @@ func (e *Engine) label(ctx context.Context, id spec.EndpointID, labels map[strin
 		err = spec.CheckPort(n, spec.Endpoint{ACL: said.ACL}, e.cfg.Faucet != nil)
 	}
 	if err != nil {
-		e.wrong[id] = slip{err, said.Unclear}
+		e.wrong[id] = err
 		e.report(SubjectEndpoint(id), err)
 	}
-	ep.Labelled = true
+	ep.Labelled = !said.Unclear || ep.ACL != ""
 	if ep.ACL == "" && e.guards(n) {
 		ep.ACL = said.ACL
 	}

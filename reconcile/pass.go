@@ -42,7 +42,7 @@ func (e *Engine) pass(ctx context.Context) {
 func (e *Engine) repairNetwork(ctx context.Context, n spec.Network, endpoints []spec.Endpoint, present map[spec.EndpointID]link.Found) {
 	raised := false
 	inTime := e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) (err error) {
-		if _, ok := e.network(n.ID); ok { // else removed since the pass began
+		if n, ok := e.network(n.ID); ok { // else removed since the pass began
 			raised, err = e.applyBridge(ctx, n)
 		}
 		return err
@@ -56,13 +56,16 @@ func (e *Engine) repairNetwork(ctx context.Context, n spec.Network, endpoints []
 		}
 		e.breathe()
 		inTime = e.item(ctx, SubjectEndpoint(ep.ID), func(ctx context.Context) error {
-			if _, ok := e.endpoint(ep.ID); !ok {
+			ep, ok := e.endpoint(ep.ID) // as it is by now
+			n, known := e.network(n.ID)
+			if !ok || !known {
 				return nil
 			}
 			return e.repair(ctx, n, ep, present)
 		})
 	}
-	if _, ok := e.network(n.ID); !ok || !inTime {
+	n, ok := e.network(n.ID)
+	if !ok || !inTime {
 		return
 	}
 	e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) error {
