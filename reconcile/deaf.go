@@ -55,6 +55,10 @@ func (e *Engine) unheard(ctx context.Context, n spec.Network) error {
 func (e *Engine) hark(ctx context.Context) {
 	for _, n := range e.State().SortedNetworks() {
 		e.breathe()
-		e.item(ctx, "ports of "+SubjectNetwork(n.ID), func(ctx context.Context) error { return e.unheard(ctx, n) })
+		e.harkTo(ctx, n)
 	}
+}
+
+func (e *Engine) harkTo(ctx context.Context, n spec.Network) {
+	e.item(ctx, "ports of "+SubjectNetwork(n.ID), func(ctx context.Context) error { return e.unheard(ctx, n) })
 }

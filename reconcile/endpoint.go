@@ -178,8 +178,7 @@ func (e *Engine) DeleteEndpoint(ctx context.Context, id spec.EndpointID) error {
 func (e *Engine) dropEndpoint(ctx context.Context, id spec.EndpointID) error {
 	unpublished := e.unpublish(ctx, id)
 	e.change(func(s spec.State) { delete(s.Endpoints, id) })
-	e.solved(SubjectEndpoint(id))
-	e.solved("published ports of " + SubjectEndpoint(id))
+	e.forget(SubjectEndpoint(id))
 	delete(e.wrong, id)
 	delete(e.closing, id)
 	delete(e.nudges, id)

@@ -29,7 +29,7 @@ func (e *Engine) introduce(ctx context.Context) {
 			continue
 		}
 		e.introduced[n.ID]++
-		e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) error {
+		e.item(ctx, "controllers of "+SubjectNetwork(n.ID), func(ctx context.Context) error {
 			heard, err := e.sw.Heard(ctx, n)
 			if err != nil {
 				return err
@@ -115,6 +115,7 @@ func (e *Engine) ask(ctx context.Context) {
 		n, known := e.network(ep.Network)
 		if !ok || !known || ep.Held || count >= maxAsks {
 			delete(e.asked, id)
+			e.solved("neighbour " + SubjectEndpoint(id)) // it does by itself
 			continue
 		}
 		e.asked[id]++

@@ -131,7 +131,7 @@ func (e *Engine) dropNetwork(ctx context.Context, id spec.NetworkID) error {
 	}
 	n, _ := e.network(id)
 	e.change(func(s spec.State) { delete(s.Networks, id) })
-	e.solved(SubjectNetwork(id))
+	e.forget(SubjectNetwork(id))
 	delete(e.introduced, id)
 	e.want()
 	n.ID = id

@@ -69,11 +69,9 @@ func (e *Engine) repairNetwork(ctx context.Context, n spec.Network, endpoints []
 		return
 	}
 	e.item(ctx, SubjectNetwork(n.ID), func(ctx context.Context) error {
-		if err := e.sw.EnsureControllers(ctx, n, raised, e.expected(n)); err != nil {
-			return err
-		}
-		return e.unheard(ctx, n)
+		return e.sw.EnsureControllers(ctx, n, raised, e.expected(n))
 	})
+	e.harkTo(ctx, n)
 }
 
 // item does one piece of a pass and reports on it; false when its time was up.

@@ -5,6 +5,7 @@ package reconcile
 import (
 	"fmt"
 	"maps"
+	"strings"
 
 	"dovesnap/spec"
 )
@@ -32,6 +33,16 @@ func (e *Engine) solved(subject string) {
 	e.mu.Unlock()
 	if known {
 		e.log.Info("solved", "subject", subject)
+	}
+}
+
+// forget drops what is wrong with a network or an endpoint that is no more, and with
+// what is part of it ("labels of endpoint 0123…").
+func (e *Engine) forget(subject string) {
+	for s := range e.Problems() {
+		if s == subject || strings.HasSuffix(s, " "+subject) {
+			e.solved(s)
+		}
 	}
 }
 

@@ -48,9 +48,8 @@ func (e *Engine) publish(ctx context.Context, n spec.Network, ep spec.Endpoint, 
 		return nil
 	}
 	ep.Published = published
-	err = e.fw.Publish(ctx, n, ep)
-	if err == nil {
-		e.change(func(s spec.State) { s.Endpoints[ep.ID] = ep })
+	e.change(func(s spec.State) { s.Endpoints[ep.ID] = ep }) // also what gets half-way is to be taken back
+	if err = e.fw.Publish(ctx, n, ep); err == nil {
 		err = e.sw.NotePort(ctx, ep)
 	}
 	if err != nil {
