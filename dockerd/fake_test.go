@@ -169,7 +169,10 @@ func (e *engine) Lacks(_ context.Context, ids []spec.EndpointID) ([]spec.Endpoin
 	return nil, e.err
 }
 
-func (e *engine) See(_ context.Context, v reconcile.DockerView) error {
+func (e *engine) See(ctx context.Context, v reconcile.DockerView) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	select {
 	case e.views <- v:
 	default: // nobody looks any more

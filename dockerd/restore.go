@@ -5,9 +5,11 @@ package dockerd
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
 
 	"dovesnap/spec"
 )
@@ -18,9 +20,11 @@ const macPrefixKey = "dovesnap.faucet.mac_prefix"
 // restorable completes the endpoints that the engine lacks by their driver-opts,
 // so that it can restore them from the view as they were. Only inspecting a
 // container shows those, which waits while it starts or stops: so one that does is
-// left out, and so is what cannot be asked. Restored without them it might have
-// more than it should.
+// left out, and so is what cannot be asked in time. Restored without them it might
+// have more than it should.
 func (w *Watcher) restorable(ctx context.Context, c *client.Client, s seen) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	owner := map[spec.EndpointID]string{}
 	var all []spec.EndpointID
 	for _, n := range s.networks {
@@ -36,35 +40,56 @@ func (w *Watcher) restorable(ctx context.Context, c *client.Client, s seen) erro
 	if err != nil {
 		return err
 	}
+	var mu sync.Mutex // of s.view
+	var group errgroup.Group
+	group.SetLimit(abreast)
 	for _, id := range lacking {
-		options, network, err := driverOpts(ctx, c, s.containers[owner[id]], id)
-		if err != nil {
-			w.log.Debug("an endpoint cannot be restored from Docker yet", "endpoint", id.Short(), "err", err)
-			for _, n := range s.view.Networks {
-				delete(n.Endpoints, id)
+		group.Go(func() error {
+			options, err := driverOpts(ctx, c, s.containers[owner[id]], id)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				w.log.Debug("an endpoint cannot be restored from Docker yet", "endpoint", id.Short(), "err", err)
+				s.leaveOut(id)
+				return nil
 			}
+			s.complete(id, options)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (s seen) leaveOut(id spec.EndpointID) {
+	for _, n := range s.view.Networks {
+		delete(n.Endpoints, id)
+	}
+}
+
+func (s seen) complete(id spec.EndpointID, options map[string]any) {
+	for _, n := range s.view.Networks {
+		ep, ok := n.Endpoints[id]
+		if !ok {
 			continue
 		}
-		ep := s.view.Networks[network].Endpoints[id]
 		if ep.Request.MAC != "" {
 			delete(options, macPrefixKey)
 		}
 		ep.Request.Options = options
-		s.view.Networks[network].Endpoints[id] = ep
+		n.Endpoints[id] = ep
 	}
-	return nil
 }
 
 // driverOpts asks for the driver-opts of a running container's endpoint.
-func driverOpts(ctx context.Context, c *client.Client, s container.Summary, id spec.EndpointID) (map[string]any, spec.NetworkID, error) {
+func driverOpts(ctx context.Context, c *client.Client, s container.Summary, id spec.EndpointID) (map[string]any, error) {
 	if !running(s) || !has(s.NetworkSettings, id) {
-		return nil, "", fmt.Errorf("container %q is not running, or being connected", s.ID)
+		return nil, fmt.Errorf("container %q is not running, or being connected", s.ID)
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	got, err := c.ContainerInspect(ctx, s.ID, client.ContainerInspectOptions{})
 	if err != nil {
-		return nil, "", fmt.Errorf("cannot inspect container %q: %w", s.ID, err)
+		return nil, fmt.Errorf("cannot inspect container %q: %w", s.ID, err)
 	}
 	if settings := got.Container.NetworkSettings; settings != nil {
 		for _, ep := range settings.Networks {
@@ -75,10 +100,10 @@ func driverOpts(ctx context.Context, c *client.Client, s container.Summary, id s
 			for k, v := range ep.DriverOpts {
 				options[k] = v
 			}
-			return options, spec.NetworkID(ep.NetworkID), nil
+			return options, nil
 		}
 	}
-	return nil, "", fmt.Errorf("container %q has left it", s.ID)
+	return nil, fmt.Errorf("container %q has left it", s.ID)
 }
 
 func has(settings *container.NetworkSettingsSummary, id spec.EndpointID) bool {

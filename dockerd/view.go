@@ -59,16 +59,22 @@ func (w *Watcher) look(ctx context.Context, c *client.Client, a *arrivals, stir 
 		return err
 	}
 	w.note(nil)
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	if err = w.restorable(ctx, c, s); err == nil {
-		err = w.engine.See(ctx, s.view)
+		err = w.show(ctx, s.view)
 	}
 	if err != nil {
 		w.log.Debug("the engine takes no view", "err", err)
 		signal(stir)
 	}
 	return nil
+}
+
+// show has a time of its own: what containers that cannot be inspected have used up
+// must not keep the rest from the engine.
+func (w *Watcher) show(ctx context.Context, v reconcile.DockerView) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return w.engine.See(ctx, v)
 }
 
 // view asks for the networks, and then for all containers at once: who was in a

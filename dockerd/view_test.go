@@ -4,6 +4,7 @@ package dockerd
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -91,6 +92,25 @@ func TestEndpointOfAContainerThatStartsIsNotRestored(t *testing.T) {
 				t.Errorf("view: %+v", v)
 			}
 		})
+	}
+}
+
+// However many containers hang, the engine hears of the rest.
+func TestViewBesideContainersThatHang(t *testing.T) {
+	t.Parallel()
+	d, e := serve(t), &engine{lacks: true}
+	var containers, members []string
+	for i := range 48 { // more than can be waited for in the time of a view
+		box, ep := fmt.Sprintf("c%063d", i), fmt.Sprintf("e%063d", i)
+		containers = append(containers, fmt.Sprintf(`{"Id":%q,"State":"running","NetworkSettings":{"Networks":{"mynet":{"EndpointID":%q}}}}`, box, ep))
+		members = append(members, fmt.Sprintf(`%q:{"Name":"box","EndpointID":%q}`, box, ep))
+		d.set("/containers/"+box+"/json", "hang")
+	}
+	d.set("/containers/json", "["+strings.Join(containers, ",")+"]")
+	d.set("/networks/"+netID, strings.Replace(inspected, `"Containers":{`, `"Containers":{`+strings.Join(members, ",")+",", 1))
+	watch(t, d, e)
+	if v := next(t, e.views); v.Networks[netID].Name != "mynet" || len(v.Networks[netID].Endpoints) != 0 {
+		t.Errorf("view: %+v", v)
 	}
 }
 
