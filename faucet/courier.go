@@ -14,7 +14,8 @@ import (
 )
 
 // Courier brings what is wanted to Faucet, and knows what has arrived. Its methods
-// may be called at any time and from anywhere; none waits for anything but memory.
+// may be called at any time and from anywhere; none but Admit waits for anything but
+// memory.
 type Courier struct {
 	b     backend
 	owner string
@@ -76,10 +77,12 @@ func (c *Courier) Settled(n spec.Network, e spec.Endpoint) bool {
 	switch {
 	case len(n.Controllers) == 0:
 		return true // Faucet has no say
+	case c.force.unknown: // at once: asked for each of many ports
+		return false
 	case c.others.refuse(n, c.config) != nil:
 		return false // the operator's datapath may be in force there
 	case n.Name == "":
-		return !c.force.unknown && c.unknownToFaucet(at)
+		return c.unknownToFaucet(at)
 	}
 	vlans := c.config.VLANs
 	if v, ours := c.others.vlan(n, c.owner); ours {
@@ -128,7 +131,8 @@ func (c *Courier) Run(ctx context.Context) error {
 }
 
 // Admit refuses at `docker network create` what is known then to be impossible.
-// It reads what there is now: the operator may have added an ACL just before.
+// It reads what there is now, for a second at most: the operator may have added an
+// ACL just before.
 func (c *Courier) Admit(n spec.Network) error {
 	others, err := c.b.fresh()
 	if err != nil {

@@ -52,10 +52,17 @@ type rpcBackend struct {
 	err    error
 	told   int // since the last delivery
 
-	mu       sync.Mutex // guards what follows, for fresh
-	seen     seen
-	held     Config
 	versions map[string]string // of ours, by the version of the whole file
+
+	mu   sync.Mutex // guards what follows, for fresh
+	last seen
+}
+
+// answer is what the server has.
+type answer struct {
+	seen
+	held  Config
+	whole string // version of all of it
 }
 
 func newRPCBackend(s server, owner, where string, m metrics) *rpcBackend {
@@ -75,51 +82,51 @@ func (r *rpcBackend) look(ctx context.Context, eager bool) (seen, error) {
 		}
 	}
 	if time.Now().Before(r.lookAt) {
-		return r.last(), r.err
+		return r.last, r.err
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	if r.err = r.ask(ctx); r.err != nil {
+	var now answer
+	if now, r.err = r.ask(ctx); r.err != nil {
 		r.delay = min(max(2*r.delay, firstTry), lastTry)
 		r.lookAt = time.Now().Add(r.delay)
-		return r.last(), r.err
+		return r.last, r.err
 	}
 	r.delay, r.lookAt = 0, time.Now().Add(lookEvery)
-	return r.last(), nil
+	r.take(now)
+	return r.last, nil
 }
 
-func (r *rpcBackend) last() seen {
+// take remembers an answer; like look and deliver, it is for one goroutine.
+func (r *rpcBackend) take(now answer) {
+	if r.versions[now.whole] = now.version; len(r.versions) > 1000 {
+		r.versions = map[string]string{now.whole: now.version}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.seen
+	r.last = now.seen
 }
 
 // ask reads the server's file, and the names of the ACLs in those that it includes.
-func (r *rpcBackend) ask(ctx context.Context) error {
+func (r *rpcBackend) ask(ctx context.Context) (answer, error) {
 	text, err := r.s.Config(ctx)
 	if err != nil {
-		return err
+		return answer{}, err
 	}
 	ours, others, err := split(text, r.owner, r.where)
 	if err != nil {
-		return err
+		return answer{}, err
 	}
 	names, err := r.s.ACLs(ctx)
 	switch {
 	case err == nil:
 		others = others.withACLs(names)
 	case !errors.Is(err, rpc.ErrRefused): // as it does while there is no datapath
-		return err
+		return answer{}, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	now := seen{others: others, ours: ours.text()}
 	now.version, now.state = version(now.ours), others.state()
-	if r.versions[version(text)] = now.version; len(r.versions) > 1000 {
-		r.versions = map[string]string{version(text): now.version}
-	}
-	r.seen, r.held = now, ours
-	return nil
+	return answer{now, ours, version(text)}, nil
 }
 
 // text is String, but "" when there is nothing of ours.
@@ -133,9 +140,14 @@ func (c Config) text() string {
 func (r *rpcBackend) fresh() (Others, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), freshLimit)
 	defer cancel()
-	err := r.ask(ctx)
-	if last := r.last(); last.others.Where != "" {
-		return last.others, nil // the last word of a server that does not answer
+	now, err := r.ask(ctx)
+	if err == nil {
+		return now.others, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last.others.Where != "" {
+		return r.last.others, nil // the last word of a server that does not answer
 	}
 	return Others{}, err
 }
@@ -144,21 +156,21 @@ func (r *rpcBackend) fresh() (Others, error) {
 func (r *rpcBackend) check(context.Context, Config, Config) error { return nil }
 
 func (r *rpcBackend) deliver(ctx context.Context, c Config) (delivered, error) {
-	if err := r.ask(ctx); err != nil {
+	now, err := r.ask(ctx)
+	if err != nil {
 		return delivered{}, err
 	}
+	r.take(now)
 	r.told = 0
-	r.mu.Lock()
-	held := r.held
-	r.mu.Unlock()
-	err := apply(ctx, r.s, held, c, rpc.ErrUnreachable)
-	if asked := r.ask(ctx); asked != nil {
+	err = apply(ctx, r.s, now.held, c, rpc.ErrUnreachable)
+	now, asked := r.ask(ctx)
+	if asked != nil {
 		r.lookAt = time.Time{}
 		return delivered{}, errors.Join(err, asked)
 	}
+	r.take(now)
 	r.lookAt = time.Now().Add(lookEvery)
-	last := r.last()
-	return delivered{ours: last.ours, version: last.version}, err
+	return delivered{ours: now.ours, version: now.version}, err
 }
 
 // tell does nothing at first: the server's Faucet watches its file. When that does
@@ -178,8 +190,6 @@ func (r *rpcBackend) loaded(ctx context.Context) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	out := loaded{refused: got.refused, sent: got.sent}
 	for _, hash := range got.hashes {
 		if v, known := r.versions[hash]; known {

@@ -10,7 +10,7 @@ import (
 )
 
 // Faucet is the configuration of Faucet's that dovesnap keeps. Nothing here waits
-// for Faucet, which may be away for hours.
+// for Faucet, which may be away for hours, but Admit, for a moment.
 type Faucet interface {
 	// Admit refuses a network that clashes with what others have in Faucet.
 	Admit(spec.Network) error
