@@ -137,10 +137,11 @@ func rangeKey(last int) string {
 	return fmt.Sprintf("1-%d", last)
 }
 
-// last returns the last port of the range; 0 when there is none of that form.
+// last returns the last port of the range; 0 when there is none of that form, as
+// somebody else may have written it.
 func (d DP) last() int {
 	for key := range d.Ranges {
-		if n, err := strconv.Atoi(strings.TrimPrefix(key, "1-")); err == nil {
+		if n, err := strconv.Atoi(strings.TrimPrefix(key, "1-")); err == nil && n <= int(spec.MaxOFPort) {
 			return n
 		}
 	}

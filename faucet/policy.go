@@ -46,8 +46,8 @@ func (c Config) policies() policies {
 	for _, dp := range c.DPs {
 		for _, i := range dp.Ranges {
 			p := []policy{i.policy(c.VLANs)}
-			for number := 1; number <= dp.last(); number++ {
-				out[port{spec.DPID(dp.ID), spec.OFPort(number)}] = p
+			for number := range dp.last() {
+				out[port{spec.DPID(dp.ID), spec.OFPort(number + 1)}] = p
 			}
 		}
 		for number, i := range dp.Interfaces {

@@ -59,8 +59,11 @@ func (n Network) overlap(other Network, party string) error {
 	return nil
 }
 
+// among bounds how many free OF ports are asked for one that suits.
+const among = 256
+
 // FreeOFPort returns the lowest OF port of the network that no endpoint and no
-// uplink asks for, if possible one that suits; false when all are used.
+// uplink asks for, if possible one of the lowest that suits; false when all are used.
 func (s State) FreeOFPort(id NetworkID, suits func(OFPort) bool) (OFPort, bool) {
 	used := s.usedOFPorts(id)
 	lowest := OFPort(0)
@@ -71,6 +74,8 @@ func (s State) FreeOFPort(id NetworkID, suits func(OFPort) bool) (OFPort, bool) 
 			return p, true
 		case lowest == 0:
 			lowest = p
+		case p >= lowest+among:
+			return lowest, true
 		}
 	}
 	return lowest, lowest != 0
