@@ -82,12 +82,6 @@ func (o Others) admit(n spec.Network, beside spec.State) error {
 	if err := o.refuseVLAN(n, Config{}); err != nil {
 		errs = append(errs, fmt.Errorf("option ovs.bridge.vlan: %v", err))
 	}
-	for _, b := range beside.SortedNetworks() {
-		one, other := n.VLANOutACL.For(""), b.VLANOutACL.For("")
-		if b.ID != n.ID && b.VLAN == n.VLAN && one != nil && other != nil && !slices.Equal(one, other) {
-			errs = append(errs, fmt.Errorf("option ovs.bridge.vlan_out_acl: network %q is on VLAN %d too and has another, %s, and Faucet has one for a VLAN", b.Name, n.VLAN, strings.Join(other, ",")))
-		}
-	}
 	return joined(append(errs, o.admitOnce(n, beside)))
 }
 

@@ -203,7 +203,6 @@ func TestAdmit(t *testing.T) {
 			n.Uplinks = []spec.Uplink{{Name: "eth1", ACL: "no4"}}
 		}, []string{`option ovs.bridge.default_acl: `, `faucet.yaml has no ACL "no1": it defines 101, desk, guest, lobby, office`, `nat_acl: `, `"no2"`, `vlan_out_acl: `, `"no3"`, `add_ports: `, `"no4"`}},
 		{"no controller", func(n *spec.Network) { n.Controllers, n.DPID = nil, 0x99 }, nil},
-		{"VLAN with another acls_out", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "guest", 200 }, []string{`option ovs.bridge.vlan_out_acl: network "net-b" is on VLAN 200 too and has another, office, and Faucet has one for a VLAN`}},
 		{"VLAN with the same acls_out", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "office", 200 }, nil},
 		{"VLAN of the operator's", func(n *spec.Network) { n.VLANOutACL, n.VLAN = "office", 300 }, []string{`option ovs.bridge.vlan: vlan_out_acl: `, ` has VLAN 300 itself, as "printers": write acls_out there`}},
 		{"VLAN of the operator's, as it is", func(n *spec.Network) { n.VLAN = 300 }, nil},

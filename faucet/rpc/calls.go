@@ -50,20 +50,6 @@ func (c *Client) Merge(ctx context.Context, yaml string, drop ...string) error {
 	})
 }
 
-// DeleteInterfaces deletes those ports of datapath dp, and the references to them
-// in the mirror lists of its other ports. A port that is not there is no error. The
-// server refuses when dp is not there, or would be left without an interface.
-func (c *Client) DeleteInterfaces(ctx context.Context, dp string, ports []uint32) error {
-	info := &pb.DpInfo{Name: dp}
-	for _, port := range ports {
-		info.Interfaces = append(info.Interfaces, &pb.InterfaceInfo{PortNo: port})
-	}
-	return c.call(ctx, "DelDpInterfaces", func(ctx context.Context, s pb.FaucetConfServerClient) error {
-		_, err := s.DelDpInterfaces(ctx, &pb.DelDpInterfacesRequest{InterfacesConfig: []*pb.DpInfo{info}})
-		return err
-	})
-}
-
 // DeleteDPs deletes datapaths, all in one, and the far ends of their stack links.
 // One that is not there is no error; it may be the last one. The server refuses
 // for one without "interfaces" (with interface_ranges only): Merge can drop that.

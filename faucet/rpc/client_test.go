@@ -97,7 +97,6 @@ func TestCalls(t *testing.T) {
 	for i, err := range []error{
 		c.Merge(ctx, "{dps: {}}"),
 		c.Merge(ctx, "{}", "dps", `a "net"`),
-		c.DeleteInterfaces(ctx, "net", []uint32{1, 0xfffffffe}),
 		c.DeleteDPs(ctx, []string{"net", "other"}),
 	} {
 		if err != nil {
@@ -109,7 +108,6 @@ func TestCalls(t *testing.T) {
 		``,
 		`config_yaml:"{dps: {}}" merge:true`,
 		`config_yaml:"{}" merge:true del_config_yaml_keys:"[\"dps\",\"a \\\"net\\\"\"]"`,
-		`interfaces_config:{name:"net" interfaces:{port_no:1} interfaces:{port_no:4294967294}}`,
 		`interfaces_config:{name:"net"} interfaces_config:{name:"other"}`,
 	}
 	if diff := cmp.Diff(want, r.asked); diff != "" {

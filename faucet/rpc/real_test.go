@@ -104,15 +104,13 @@ func TestServer(t *testing.T) {
 		invalid+"missing ACL nope in DP: net")
 	refused("dp_id of another", c.Merge(ctx, `{dps: {twin: {dp_id: 9, interfaces: {1: {native_vlan: 100}}}}}`), invalid+"DPID 9 is duplicated")
 	refused("number as name", c.Merge(ctx, `{dps: {123: {dp_id: 2, interfaces: {1: {native_vlan: 100}}}}}`), invalid+"DP 123: DP key 123 and DP name must match")
-	refused("last interfaces, of net", c.DeleteInterfaces(ctx, "phys", []uint32{1}), invalid+"DP phys: DP phys must have at least one interface")
-	refused("no such datapath", c.DeleteInterfaces(ctx, "none", []uint32{1}), "Exception calling application: 'none'")
 	refused("drop what is not there", c.Merge(ctx, "{}", "dps", "net", "none"), "Exception calling application: 'none'")
 	refused("null", c.Merge(ctx, "{include: }"), "Cannot set FAUCET config: cannot merge ['acls.yaml'] and None")
 	many := manyPorts(500, "nope") // grpc carries the whole request in a header of the answer
 	refused("large", c.Merge(ctx, many), invalid+"missing ACL nope in DP: many")
 
 	four := changed[:strings.Index(changed, "      3:")] + changed[strings.Index(changed, "      4:"):]
-	step("remove an interface", c.DeleteInterfaces(ctx, "net", []uint32{3, 77}), result(four+phys))
+	step("replace a datapath by one without an interface", c.Merge(ctx, strings.Replace(create, `3: {description: "/a 0123456789ab", native_vlan: 100, acls_in: [web]}, `, "", 1), "dps", "net"), result(four+phys))
 	ranges, interfaces := strings.Index(four, "    interface_ranges"), strings.Index(four, "    interfaces")
 	short := "  net:\n    description: d\n" + strings.Replace(four[7:ranges]+four[interfaces:], "/b", "/c", 1)
 	step("drop the ranges and merge", c.Merge(ctx, `{dps: {net: {description: d, interfaces: {4: {description: "/c 0123456789ab"}}}}}`, "dps", "net", "interface_ranges"), result(short+phys))
