@@ -78,6 +78,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		statusListener.Close()
 		return errors.Join(err, plugin.RemoveSockets(cfg.Plugin.Dir, cfg.Plugin.Names))
 	}
+	defer p.firewall.Close() // after Wait: until then it is the engine's
 	group, rest := errgroup.WithContext(rest)
 	group.Go(func() error { return p.sup.Run(rest) })
 	group.Go(func() error {
@@ -129,12 +130,9 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 	if p.sup, err = supervisor.New(supervisorConfig(cfg), log); err != nil {
 		return nil, err
 	}
-	firewall, err := nat.New(ctx, log, string(cfg.NAT.Backend))
-	if err != nil {
+	if p.firewall, err = nat.New(ctx, log, string(cfg.NAT.Backend)); err != nil {
 		return nil, err
 	}
-	p.firewall = firewall
-	context.AfterFunc(ctx, firewall.Close)
 	if p.notify, err = service.NewNotifier(); err != nil {
 		return nil, err
 	}
@@ -156,7 +154,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 	if p.courier != nil {
 		engine.Faucet = p.courier
 	}
-	p.engine = reconcile.New(p.sw, engineLinks(p.links), firewall, engine, log)
+	p.engine = reconcile.New(p.sw, engineLinks(p.links), p.firewall, engine, log)
 	p.watcher = dockerd.New(dockerd.Config{Host: cfg.Docker.Host, Drivers: cfg.Plugin.Names,
 		Interval: min(time.Minute, max(cfg.Sweep.Grace/2, time.Second)), Controllers: cfg.Controllers, Managed: p.courier != nil}, p.engine, log)
 	return p, nil
