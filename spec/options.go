@@ -80,7 +80,7 @@ var Options = []Option{
 		Help:    "How many OpenFlow ports, from 1 on, Faucet knows before a container uses them, so that it need not read its configuration anew for one that asks for nothing special. More are added when they are used up."},
 	{Name: "ovs.bridge.add_copro_ports", Syntax: "comma-separated list of `NIC[/OFPORT]`", Default: "none", set: setCoproPorts, Faucet: managed,
 		Example: "eth3/9" + withFaucet,
-		Help:    "Interfaces of the host to put into the bridge as Faucet's coprocessor ports: what enters there with a VLAN tag leaves by the port of that VLAN's number."},
+		Help:    "Interfaces of the host to put into the bridge as Faucet's coprocessor ports: what enters there with a tag of VLAN 1000 + N leaves without it by port N."},
 	{Name: "ovs.bridge.allow_forward", Syntax: "comma-separated list of network names, or `all`", Default: "none", Faucet: anyMode, Example: "other -o ovs.bridge.mode=nat", set: setAllowForward,
 		Help: "Networks that this one and they reach each other through the host; `all` are Docker's own bridges too. Otherwise the host forwards nothing from one network in mode nat to another. One side's word is enough."},
 	{Name: "ovs.bridge.mac_prefix", Syntax: macPrefixSyntax, Default: "`02:42` and the IPv4 address", set: setMACPrefix, Faucet: anyMode,
