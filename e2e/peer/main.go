@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Peer is both ends of a connection, for tests of published ports: one program
-// for containers, the host and the outside.
+// Peer is both ends of a connection, for tests: one program for containers, the
+// host and the outside.
 //
 //	peer serve PORT…           tcp and udp, IPv4 and IPv6; answers with the source it sees
 //	peer ask tcp|udp ADDRESS:PORT   prints that answer, or ends with status 1
+//	peer tag DEVICE VLAN MAC        sends a hundred tagged frames to MAC
 package main
 
 import (
@@ -20,12 +21,14 @@ import (
 const patience = 2 * time.Second
 
 func main() {
-	err := fmt.Errorf("usage: peer serve PORT… | ask tcp|udp ADDRESS:PORT")
+	err := fmt.Errorf("usage: peer serve PORT… | ask tcp|udp ADDRESS:PORT | tag DEVICE VLAN MAC")
 	switch {
 	case len(os.Args) > 2 && os.Args[1] == "serve":
 		err = serve(os.Args[2:])
 	case len(os.Args) == 4 && os.Args[1] == "ask":
 		err = ask(os.Args[2], os.Args[3])
+	case len(os.Args) == 5 && os.Args[1] == "tag":
+		err = tag(os.Args[2], os.Args[3], os.Args[4])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
