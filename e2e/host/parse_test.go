@@ -102,6 +102,13 @@ func TestSnapshotLines(t *testing.T) {
 	}
 }
 
+func TestPrograms(t *testing.T) {
+	const ps = "    1     0 /sbin/init splash\n   20     1 dockerd --debug\n   21    20 dockerd --debug\n   22    20 containerd  -c  f\n  400     0 /sbin/init splash\n"
+	if diff := cmp.Diff("/sbin/init splash\ndockerd --debug\ncontainerd  -c  f\n/sbin/init splash", programs(ps)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestSnapshotDropsEmptyTables(t *testing.T) {
 	const saved = "*raw\n:PREROUTING ACCEPT [1:2]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n" +
 		"*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\nCOMMIT\n*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -j ACCEPT\nCOMMIT\n*mangle\n:OWN - [0:0]\nCOMMIT\n"

@@ -77,13 +77,29 @@ var probes = []probe{
 	{"ip6tables", []string{"ip6tables-save"}, firewall, false},
 	{"iptables legacy", []string{"iptables-legacy-save"}, firewall, false},
 	{"ip6tables legacy", []string{"ip6tables-legacy-save"}, firewall, false},
-	{"processes", []string{"sh", "-c", ps}, process, true},
 }
 
-// ps lists processes by their arguments, but for one that has not become another
-// program yet: it has its parent's.
-const ps = `ps -eo pid=,ppid=,args= | awk '{ pid = $1; parent[pid] = $2; $1 = $2 = ""; sub(/^ +/, ""); args[pid] = $0 }
-	END { for (pid in args) if (args[pid] != args[parent[pid]]) print args[pid] }'`
+// programs returns the arguments of processes, of what ps prints of them: pid, parent
+// and arguments. One that has not become another program yet has its parent's, and
+// is left out.
+func programs(ps string) string {
+	type process struct{ pid, parent, args string }
+	var all []process
+	of := map[string]string{}
+	for line := range strings.Lines(ps) {
+		pid, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		parent, args, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		all = append(all, process{pid, parent, args})
+		of[pid] = args
+	}
+	var lines []string
+	for _, p := range all {
+		if p.args != of[p.parent] {
+			lines = append(lines, p.args)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
 
 // Tables and columns of Open vSwitch's database that say what somebody wants.
 var tables = map[string][]string{
@@ -120,6 +136,11 @@ func (h *Host) Snapshot(ctx context.Context) (string, error) {
 		}
 		section(&text, p, out)
 	}
+	out, err := h.Run(ctx, "ps", "-eo", "pid=,ppid=,args=")
+	if err != nil {
+		return "", err
+	}
+	section(&text, probe{title: "processes", line: process, sort: true}, programs(out))
 	if h.Listening(database) == nil {
 		for _, table := range slices.Sorted(maps.Keys(tables)) {
 			argv := append([]string{"ovsdb-client", "--timeout=10", "--format=csv", "--no-headings",
