@@ -35,14 +35,10 @@ func (p *Ports) choose(m spec.PortMap, addresses []netip.Prefix) ([]spec.Publish
 	for range int(last) - int(first) + 1 {
 		sockets, err := bindAll(m.Proto, hosts, at)
 		if err == nil {
-			var out []spec.Published
-			for _, h := range hosts {
-				out = append(out, spec.Published{Proto: m.Proto, HostIP: h.ip, HostPort: at, To: netip.AddrPortFrom(h.to, m.Port)})
-			}
 			if anyPort {
 				p.next = at + 1 // 0 after the last: the search then begins anew
 			}
-			return out, sockets, nil
+			return publishedAt(m, hosts, at), sockets, nil
 		}
 		refused = err
 		if at++; at > last || at == 0 {
@@ -84,6 +80,34 @@ func sides(m spec.PortMap, addresses []netip.Prefix) ([]side, error) {
 		return nil, fmt.Errorf("cannot publish port %s: the container has no address of that family", m)
 	}
 	return out, nil
+}
+
+// fits reports whether published is what choose could have made of the maps: after
+// a restart, what was chosen is all that is known.
+func fits(published []spec.Published, maps []spec.PortMap, addresses []netip.Prefix) bool {
+	for _, m := range maps {
+		hosts, err := sides(m, addresses)
+		if err != nil || len(published) < len(hosts) {
+			return false
+		}
+		port := published[0].HostPort
+		if m.HostPort != 0 && (port < m.HostPort || port > m.HostPortEnd) {
+			return false
+		}
+		if !slices.Equal(published[:len(hosts)], publishedAt(m, hosts, port)) {
+			return false
+		}
+		published = published[len(hosts):]
+	}
+	return len(published) == 0
+}
+
+// publishedAt returns a mapping as it is with a port.
+func publishedAt(m spec.PortMap, hosts []side, port uint16) (out []spec.Published) {
+	for _, h := range hosts {
+		out = append(out, spec.Published{Proto: m.Proto, HostIP: h.ip, HostPort: port, To: netip.AddrPortFrom(h.to, m.Port)})
+	}
+	return out
 }
 
 // ephemeral returns the range that Docker takes ports from too.

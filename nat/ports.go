@@ -26,8 +26,6 @@ type Ports struct {
 
 // hold is what one endpoint has.
 type hold struct {
-	asked     []spec.PortMap
-	addresses []netip.Prefix
 	published []spec.Published
 	sockets   []socket
 }
@@ -49,18 +47,18 @@ func NewPorts(name func(spec.EndpointID) string) *Ports {
 
 // Reserve chooses host ports for what an endpoint with those addresses asked to
 // publish, and holds them: all of them or, with an error that names the port and
-// who has it, none. Asked for the same again, it returns the same; for something
-// else, the earlier ones are released.
+// who has it, none. Those that the endpoint has stay where they do, whoever chose
+// them; otherwise they are released first.
 func (p *Ports) Reserve(id spec.EndpointID, maps []spec.PortMap, addresses []netip.Prefix) ([]spec.Published, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if old, ok := p.held[id]; ok {
-		if slices.Equal(old.asked, maps) && slices.Equal(old.addresses, addresses) {
+		if fits(old.published, maps, addresses) {
 			return slices.Clone(old.published), nil
 		}
 		p.release(id)
 	}
-	h := hold{asked: slices.Clone(maps), addresses: slices.Clone(addresses)}
+	var h hold
 	for _, m := range maps {
 		published, sockets, err := p.choose(m, addresses)
 		if err != nil {

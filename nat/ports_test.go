@@ -196,6 +196,41 @@ func TestReserveBesideTimeWait(t *testing.T) {
 	}
 }
 
+// After a restart Docker may ask again for what is published: it stays where it is,
+// though it would be chosen otherwise now.
+func TestReserveWhatIsHeld(t *testing.T) {
+	p := newPorts(t)
+	must(t, setSysctl(localPortRange, "32768 32770"))
+	held := endpoint(1, "tcp 0.0.0.0:32770 10.5.0.8:80", "tcp [::]:32770 [fd00:5::8]:80", "udp 127.0.0.1:71 10.5.0.8:53")
+	maps := []spec.PortMap{asked(spec.TCP, "", 0, 0, 80), asked(spec.UDP, "127.0.0.1", 70, 72, 53)}
+	must(t, p.Hold(held.ID, held.Published))
+	got, err := p.Reserve(held.ID, maps, dual)
+	must(t, err)
+	if diff := cmp.Diff(texts(held.Published), texts(got)); diff != "" {
+		t.Error(diff)
+	}
+	for _, c := range []struct {
+		maps      []spec.PortMap
+		addresses []netip.Prefix
+	}{
+		{maps, single},
+		{maps[:1], dual},
+		{append(maps[:2:2], maps[1]), dual},
+		{[]spec.PortMap{maps[1], maps[0]}, dual},
+		{[]spec.PortMap{maps[0], asked(spec.UDP, "127.0.0.1", 72, 73, 53)}, dual},
+		{[]spec.PortMap{maps[0], asked(spec.UDP, "127.0.0.1", 70, 72, 54)}, dual},
+		{[]spec.PortMap{maps[0], asked(spec.TCP, "127.0.0.1", 70, 72, 53)}, dual},
+		{[]spec.PortMap{maps[0], asked(spec.UDP, "", 70, 72, 53)}, dual},
+	} {
+		if fits(held.Published, c.maps, c.addresses) {
+			t.Errorf("%v for %v is what was asked for as %v", held.Published, c.addresses, c.maps)
+		}
+	}
+	if !fits(nil, nil, dual) {
+		t.Error("nothing is not what was asked for with no mapping")
+	}
+}
+
 // Many at once never get the same port, and give all of it back.
 func TestReserveInParallel(t *testing.T) {
 	const count = 200
