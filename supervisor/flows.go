@@ -180,7 +180,7 @@ func (f *flowStore) ofctl(ctx context.Context, b bridge, stdin, command string, 
 	defer cancel()
 	target := "unix:" + f.cfg.RunDir + "/" + b.name + ".mgmt" // its own service socket: needs no lookup
 	return f.cfg.run(ctx, stdin, "ovs-ofctl",
-		append([]string{command, "-O", openflow, "--no-names", "--no-stats", target}, args...)...)
+		append([]string{command, "-O", openflow, "--no-names", target}, args...)...)
 }
 
 // dump is one bundle that makes a switch what this one is: everything deleted,
@@ -190,7 +190,7 @@ func (f *flowStore) dump(ctx context.Context, b bridge) (string, error) {
 	// A datapath without meters has none to lose; if it was ovs-vswitchd that
 	// died, the next dump fails as well.
 	meters, _ := f.ofctl(ctx, b, "", "dump-meters")
-	flows, err := f.ofctl(ctx, b, "", "dump-flows")
+	flows, err := f.ofctl(ctx, b, "", "dump-flows", "--no-stats")
 	if err != nil {
 		return "", err
 	}

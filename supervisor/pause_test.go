@@ -48,7 +48,7 @@ flow add table=1, cookie=0x5adc15c0, idle_timeout=300, priority=8191,dl_src=02:4
 		{"all are back", dump(at(first, "0.02"), at(second, "0.01")), true, true},
 		{"something else", dump(at(learned, "0.02")), true, false},
 	} {
-		if begun, done := s.setUp(c.dump, 3*time.Second); begun != c.begun || done != c.done {
+		if begun, done := s.awaited().setUp(c.dump, 3*time.Second); begun != c.begun || done != c.done {
 			t.Errorf("%s: begun %t, done %t", c.name, begun, done)
 		}
 	}

@@ -11,10 +11,16 @@ import (
 	"time"
 )
 
+// awaited is a bridge that its controllers are to set up anew.
+type awaited struct {
+	bridge    bridge
+	permanent []string // the flows that do not come and go with what a controller learns
+}
+
 // controlled lists those snapshots whose bridge has a controller; none where a
 // bridge is on the userspace datapath, whose threads are stopped more often, and
 // which has no flows that outlived ovs-vswitchd.
-func (f *flowStore) controlled(ctx context.Context, of []snapshot) (list []snapshot, err error) {
+func (f *flowStore) controlled(ctx context.Context, of []snapshot) (list []awaited, err error) {
 	results, err := f.cfg.transact(ctx, op{"op": "select", "table": "Bridge", "where": []any{},
 		"columns": []string{"name", "datapath_type", "controller"}})
 	if err != nil {
@@ -25,60 +31,70 @@ func (f *flowStore) controlled(ctx context.Context, of []snapshot) (list []snaps
 			return nil, nil
 		}
 		i := slices.IndexFunc(of, func(s snapshot) bool { return s.bridge.name == text(row["name"]) })
-		if i >= 0 && members(row["controller"]) > 0 && len(of[i].permanent()) > 0 {
-			list = append(list, of[i])
+		if i < 0 || members(row["controller"]) == 0 {
+			continue
+		}
+		if a := of[i].awaited(); len(a.permanent) > 0 {
+			list = append(list, a)
 		}
 	}
 	return list, nil
 }
 
-// permanent are the flows that do not come and go with what a controller learns.
-func (s snapshot) permanent() (flows []string) {
+func (s snapshot) awaited() awaited {
+	a := awaited{bridge: s.bridge}
 	for _, line := range strings.Split(s.text, "\n") {
 		if flow, ok := strings.CutPrefix(line, "flow add "); ok && !strings.Contains(flow, "_timeout=") {
-			flows = append(flows, flow)
+			a.permanent = append(a.permanent, flow)
 		}
 	}
-	return flows
+	return a
 }
 
 // awaitSetUp waits until the controllers have set up the bridges anew since an
 // earlier moment, and returns the names of those that were not. A controller that
 // does not begin within SetUpBegins is away, or is one that keeps what it finds.
-func (f *flowStore) awaitSetUp(ctx context.Context, p process, waiting []snapshot, since time.Time) (left []string) {
+// SetUpWithin bounds the questions too: one to a switch that hangs takes long.
+func (f *flowStore) awaitSetUp(ctx context.Context, p process, waiting []awaited, since time.Time) (left []string) {
+	within, cancel := context.WithTimeout(ctx, f.cfg.SetUpWithin)
+	defer cancel()
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	began, misses := time.Now(), 0
 	for {
 		begun := false
-		for _, s := range slices.Clone(waiting) {
+		for _, a := range slices.Clone(waiting) {
 			elapsed := time.Since(since)
-			dump, err := f.stats(ctx, s.bridge)
+			dump, err := f.stats(within, a.bridge)
 			if err != nil {
 				misses++
+				if misses >= f.cfg.Misses || within.Err() != nil {
+					break
+				}
 				continue
 			}
 			misses = 0
-			one, done := s.setUp(dump, elapsed)
+			one, done := a.setUp(dump, elapsed)
 			begun = begun || one
 			if done {
-				waiting = slices.DeleteFunc(waiting, func(w snapshot) bool { return w.bridge == s.bridge })
+				waiting = slices.DeleteFunc(waiting, func(w awaited) bool { return w.bridge == a.bridge })
 			}
 		}
-		elapsed := time.Since(began)
-		if len(waiting) == 0 || misses >= f.cfg.Misses || elapsed > f.cfg.SetUpWithin || !begun && elapsed > f.cfg.SetUpBegins {
+		if len(waiting) == 0 || misses >= f.cfg.Misses || within.Err() != nil || !begun && time.Since(began) > f.cfg.SetUpBegins {
 			break
 		}
 		select {
-		case <-ctx.Done():
-			return nil
+		case <-within.Done():
 		case <-p.Done():
 			return nil
 		case <-tick.C:
 		}
 	}
-	for _, s := range waiting {
-		left = append(left, s.bridge.name)
+	if ctx.Err() != nil {
+		return nil
+	}
+	for _, a := range waiting {
+		left = append(left, a.bridge.name)
 	}
 	return left
 }
@@ -87,7 +103,7 @@ func (f *flowStore) awaitSetUp(ctx context.Context, p process, waiting []snapsho
 func (f *flowStore) stats(ctx context.Context, b bridge) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.ProbeTimeout)
 	defer cancel()
-	return f.cfg.run(ctx, "", "ovs-ofctl", "dump-flows", "-O", openflow, "--no-names", "unix:"+f.cfg.RunDir+"/"+b.name+".mgmt")
+	return f.ofctl(ctx, b, "", "dump-flows")
 }
 
 var (
@@ -98,9 +114,9 @@ var (
 // setUp judges a dump: a controller has begun to set the bridge up when a flow is
 // gone or younger than within, and is done when all those that stay are back and
 // younger. The restored ones are older.
-func (s snapshot) setUp(dump string, within time.Duration) (begun, done bool) {
+func (a awaited) setUp(dump string, within time.Duration) (begun, done bool) {
 	missing := map[string]bool{}
-	for _, flow := range s.permanent() {
+	for _, flow := range a.permanent {
 		missing[flow] = true
 	}
 	old := 0
