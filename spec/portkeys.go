@@ -58,7 +58,7 @@ var PortKeys = []PortKey{
 		Help: "The most that the container receives."},
 	{Name: rateOutKey, Syntax: rateSyntax, Faucet: anyMode, Example: "1.5M",
 		set:  func(e *Endpoint, v string) (err error) { e.RateOut, err = ParseBitRate(v); return },
-		Help: "The most that the container sends."},
+		Help: "The most that the container sends. Refused on the userspace datapath."},
 	{Name: mirrorKey, Label: true, Syntax: "`true` or `false`, or `NETWORK:true`, several of these joined by `/`", Later: true,
 		Help: "A copy of what the container sends and gets, for a sniffer."},
 }
