@@ -114,3 +114,35 @@ func TestLinters(t *testing.T) {
 		}
 	})
 }
+
+var mdLink = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+
+// TestLinks: what a page in a package refers to is in the package, at the same place
+// as in the checkout.
+func TestLinks(t *testing.T) {
+	need(t, "dpkg-deb")
+	need(t, "rpm")
+	const doc = "/usr/share/doc/dovesnap"
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	deb := output(t, "dpkg-deb", "--contents", built(t, first, "_amd64.deb"))
+	rpm := output(t, "rpm", "-qpl", built(t, first, ".x86_64.rpm"))
+	for _, page := range append(pages, "../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(page, "../")
+		paths := []string{name}
+		for _, m := range mdLink.FindAllStringSubmatch(string(text), -1) {
+			paths = append(paths, filepath.Join(filepath.Dir(name), m[1]))
+		}
+		for _, path := range paths {
+			if file := doc + "/" + path; !strings.Contains(deb, " ."+file+"\n") || !strings.Contains(rpm, file+"\n") {
+				t.Errorf("%s: no package has %s", name, file)
+			}
+		}
+	}
+}
