@@ -65,6 +65,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -105,24 +106,32 @@ type handle struct {
 	*netlink.Handle
 }
 
-func open(ctx context.Context) (handle, error) {
+func open(ctx context.Context) (handle, error) { return openAt(ctx, netns.None()) }
+
+// openAt opens a handle in a namespace; netns.None is the thread's.
+func openAt(ctx context.Context, ns netns.NsHandle) (handle, error) {
 	if err := ctx.Err(); err != nil {
 		return handle{}, err
 	}
-	timeout := requestTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		// A timeout of 0 would mean for ever.
-		timeout = max(min(timeout, time.Until(deadline)), time.Millisecond)
-	}
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
 		return handle{}, fmt.Errorf("cannot open netlink socket: %w", err)
 	}
-	if err := h.SetSocketTimeout(timeout); err != nil {
+	if err := h.SetSocketTimeout(timeout(ctx)); err != nil {
 		h.Close()
 		return handle{}, fmt.Errorf("cannot set netlink timeout: %w", err)
 	}
 	return handle{h}, nil
+}
+
+// timeout is that of one request: what is left of the deadline, and at most
+// requestTimeout.
+func timeout(ctx context.Context) time.Duration {
+	limit := requestTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = max(min(limit, time.Until(deadline)), time.Millisecond) // 0 would be for ever
+	}
+	return limit
 }
 
 // find returns the link of that name, nil when there is none.

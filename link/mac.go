@@ -38,7 +38,7 @@ func setMAC(ctx context.Context, id spec.EndpointID, mac spec.MAC) (done bool, e
 	if err != nil {
 		return false, err
 	}
-	h, err := open(ctx)
+	h, err := openRaw(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -56,7 +56,7 @@ func setMAC(ctx context.Context, id spec.EndpointID, mac spec.MAC) (done bool, e
 	if host.Attrs().NetNsID < 0 {
 		return false, h.setPeer(host, want)
 	}
-	peer, err := peerElsewhere(ctx, host)
+	peer, err := h.peerElsewhere(host)
 	if err != nil || peer.Attrs().Flags&net.FlagUp == 0 {
 		return false, err
 	}
@@ -105,17 +105,10 @@ func (h handle) enter(ctx context.Context, id int) (handle, error) {
 		return handle{}, err
 	}
 	defer ns.Close()
-	inside, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	inside, err := openAt(ctx, ns)
 	// That package hands the cause on as text alone.
 	if err != nil && strings.Contains(err.Error(), unix.EPERM.Error()) {
 		return handle{}, ErrNoAdmin
 	}
-	if err != nil {
-		return handle{}, err
-	}
-	if err := inside.SetSocketTimeout(timeout(ctx)); err != nil {
-		inside.Close()
-		return handle{}, err
-	}
-	return handle{inside}, nil
+	return inside, err
 }

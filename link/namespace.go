@@ -3,11 +3,9 @@
 package link
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -47,23 +45,13 @@ func (h handle) namespace(id int) (netns.NsHandle, error) {
 
 // peerElsewhere returns the other end of a veth pair, which is in another
 // namespace, without going there.
-func peerElsewhere(ctx context.Context, link netlink.Link) (netlink.Link, error) {
-	socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, err
-	}
-	defer socket.Close()
-	limit := unix.NsecToTimeval(timeout(ctx).Nanoseconds())
-	if err := errors.Join(socket.SetSendTimeout(&limit), socket.SetReceiveTimeout(&limit)); err != nil {
-		return nil, err
-	}
-	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
-	request.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}
+func (h rawHandle) peerElsewhere(link netlink.Link) (netlink.Link, error) {
+	req := h.request(unix.RTM_GETLINK, unix.NLM_F_ACK)
 	message := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	message.Index = int32(link.Attrs().ParentIndex)
-	request.AddData(message)
-	request.AddData(nl.NewRtAttr(unix.IFLA_TARGET_NETNSID, nl.Uint32Attr(uint32(link.Attrs().NetNsID))))
-	answer, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	req.AddData(message)
+	req.AddData(nl.NewRtAttr(unix.IFLA_TARGET_NETNSID, nl.Uint32Attr(uint32(link.Attrs().NetNsID))))
+	answer, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at its other end: %w", err)
 	}
@@ -79,14 +67,4 @@ func peerElsewhere(ctx context.Context, link netlink.Link) (netlink.Link, error)
 		return nil, errNotThere
 	}
 	return peer, nil
-}
-
-// timeout is that of one request: what is left of the deadline, and at most
-// requestTimeout.
-func timeout(ctx context.Context) time.Duration {
-	limit := requestTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = max(min(limit, time.Until(deadline)), time.Millisecond) // 0 would be for ever
-	}
-	return limit
 }

@@ -29,8 +29,8 @@ func openRaw(ctx context.Context) (rawHandle, error) {
 		return rawHandle{}, fmt.Errorf("cannot open netlink socket: %w", err)
 	}
 	r := rawHandle{h, map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}}
-	timeout := unix.NsecToTimeval(requestTimeout.Nanoseconds())
-	if err := errors.Join(socket.SetSendTimeout(&timeout), socket.SetReceiveTimeout(&timeout)); err != nil {
+	tv := unix.NsecToTimeval(timeout(ctx).Nanoseconds())
+	if err := errors.Join(socket.SetSendTimeout(&tv), socket.SetReceiveTimeout(&tv)); err != nil {
 		r.Close()
 		return rawHandle{}, fmt.Errorf("cannot set netlink timeout: %w", err)
 	}
