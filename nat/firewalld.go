@@ -5,7 +5,6 @@ package nat
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -23,6 +22,7 @@ const (
 	zoneName        = "dovesnap"
 	policyName      = "dovesnap-forward"
 	zoneLimit       = 15 * time.Second // of all that one Apply asks of firewalld
+	busLimit        = 2 * time.Second  // of that, to connect: the rest of Apply needs its time too
 )
 
 // firewallD asks firewalld.
@@ -107,18 +107,11 @@ func (f firewallD) define() error {
 	return f.call(firewalldPath, ".reload").Err
 }
 
-// removeZone removes zone and policy, where firewalld runs.
-func removeZone(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, zoneLimit)
-	defer cancel()
-	conn, err := dbus.ConnectSystemBus()
-	if err != nil {
-		return nil
-	}
-	defer conn.Close()
-	f := firewallD{ctx, conn}
+// undefine removes zone and policy from firewalld's permanent configuration, and
+// has it read that.
+func (f firewallD) undefine() error {
 	if !f.runs() {
-		return nil
+		return f.ctx.Err()
 	}
 	removed := false
 	for _, o := range []struct{ find, remove, name string }{
@@ -130,12 +123,12 @@ func removeZone(ctx context.Context) error {
 			continue // it is not there
 		}
 		if err := f.call(path, o.remove).Err; err != nil {
-			return fmt.Errorf("cannot remove %s from firewalld: %w", o.name, err)
+			return err
 		}
 		removed = true
 	}
 	if !removed {
-		return nil
+		return f.ctx.Err()
 	}
 	return f.call(firewalldPath, ".reload").Err
 }

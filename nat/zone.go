@@ -55,15 +55,21 @@ func (z *zone) apply(ctx context.Context, nets []spec.Network) error {
 	if !z.connect(ctx) {
 		return nil
 	}
-	f := firewallD{ctx, z.conn}
-	if !f.runs() {
-		return nil
-	}
-	if err := f.bind(bridges, z.log); err != nil {
+	if err := z.bind(firewallD{ctx, z.conn}, bridges); err != nil {
 		z.rang.Store(true)
+		if ctx.Err() != nil {
+			z.close() // what nobody reads would fill it, and writing to it wait for ever
+		}
 		return fmt.Errorf("cannot put bridges into firewalld's zone %q: %w", zoneName, err)
 	}
 	return nil
+}
+
+func (z *zone) bind(f firewallD, bridges []string) error {
+	if !f.runs() {
+		return f.ctx.Err()
+	}
+	return f.bind(bridges, z.log)
 }
 
 // connect connects to the system bus and listens; false without one.
@@ -72,8 +78,15 @@ func (z *zone) connect(ctx context.Context) bool {
 		return true
 	}
 	z.close()
-	conn, err := dbus.ConnectSystemBus()
-	if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, busLimit)
+	defer cancel()
+	conn, err := systemBus(ctx)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil: // there may be a firewalld; the next Apply asks again
+		z.log.Warn("cannot look for firewalld", "err", err)
+		return false
+	default:
 		z.log.Debug("no system bus, and so no firewalld", "err", err)
 		return false
 	}
@@ -96,4 +109,36 @@ func (z *zone) connect(ctx context.Context) bool {
 	}
 	z.conn = conn
 	return true
+}
+
+// systemBus connects to the system bus within ctx. The library's context is the
+// connection's, and bounds by ending it. (A local socket refuses at once when nobody
+// accepts, connect(2): EAGAIN; what can hang is the conversation.)
+func systemBus(ctx context.Context) (*dbus.Conn, error) {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	inTime := context.AfterFunc(ctx, end)
+	conn, err := dbus.ConnectSystemBus(dbus.WithContext(life))
+	if !inTime() {
+		end()
+		err = fmt.Errorf("cannot talk to the system bus: %w", ctx.Err())
+	}
+	return conn, err
+}
+
+// removeZone removes zone and policy, where firewalld runs.
+func removeZone(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, zoneLimit)
+	defer cancel()
+	conn, err := systemBus(ctx)
+	switch {
+	case err == nil:
+		defer conn.Close()
+		err = firewallD{ctx, conn}.undefine()
+	case ctx.Err() == nil:
+		return nil // no bus, and so no firewalld
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove zone %q from firewalld: %w", zoneName, err)
+	}
+	return nil
 }

@@ -3,13 +3,16 @@
 package nat
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dovesnap/spec"
 )
@@ -169,4 +172,22 @@ func TestNoFirewalld(t *testing.T) {
 	}
 	h.Close()
 	must(t, Cleanup(h.ctx))
+}
+
+// A bus that accepts and says nothing must not keep the rules from being
+// written, nor Cleanup from its end.
+func TestBusHangs(t *testing.T) {
+	h := newHost(t, "nft")
+	path := t.TempDir() + "/bus"
+	l, err := net.Listen("unix", path)
+	must(t, err)
+	defer l.Close()
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+path)
+	h.apply(natA)
+	if h.changed() {
+		t.Error("Check is not content")
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, 50*time.Millisecond)
+	defer cancel()
+	wantError(t, removeZone(ctx), `cannot remove zone "dovesnap" from firewalld: `, "deadline exceeded")
 }
