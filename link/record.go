@@ -55,6 +55,10 @@ func (l *Links) record(n spec.Network, nic, bridge netlink.Link, there, coming [
 	return nil
 }
 
+// half ends the name of a record that is being written. It is always the same name:
+// what a crash leaves is overwritten by the next, or goes with the network.
+const half = ".new"
+
 // write replaces the file as a whole. It is not synced: it need not outlive the
 // kernel, whose links it tells of.
 func (l *Links) write(r record) error {
@@ -66,10 +70,10 @@ func (l *Links) write(r record) error {
 		return err
 	}
 	file := l.recordFile(r.Network)
-	if err := os.WriteFile(file+".new", text, 0o600); err != nil {
+	if err := os.WriteFile(file+half, text, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(file+".new", file)
+	return os.Rename(file+half, file)
 }
 
 // recall reads a network's record; nil when there is none.
@@ -99,8 +103,10 @@ func (l *Links) forget(id spec.NetworkID) error {
 	if l.records == "" {
 		return nil
 	}
-	if err := os.Remove(l.recordFile(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	for _, file := range []string{l.recordFile(id), l.recordFile(id) + half} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
 	}
 	if left, err := os.ReadDir(l.records); err == nil && len(left) == 0 {
 		_ = os.Remove(l.records)

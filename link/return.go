@@ -65,8 +65,11 @@ func (l *Links) giveBack(ctx context.Context, n spec.Network) error {
 // with the bridge's link is made again, and the neighbours are told.
 func (l *Links) settle(ctx context.Context, id spec.NetworkID) error {
 	r, err := l.recall(id)
-	if r == nil || err != nil {
+	if err != nil {
 		return err
+	}
+	if r == nil {
+		return l.forget(id) // half a record may be left
 	}
 	if err := l.restore(ctx, r); err != nil {
 		return fmt.Errorf("cannot restore the addresses of %q: %w", r.NIC, err)
