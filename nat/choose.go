@@ -40,13 +40,16 @@ func (p *Ports) choose(m spec.PortMap, addresses []netip.Prefix) ([]spec.Publish
 			}
 			return publishedAt(m, hosts, at), sockets, nil
 		}
-		refused = err
+		if refused = err; !isBusy(err.cause) {
+			break // another port would be refused as well
+		}
 		if at++; at > last || at == 0 {
 			at = first
 		}
 	}
 	why := p.explain(m.Proto, refused.at, refused.cause)
 	switch {
+	case !isBusy(refused.cause):
 	case anyPort:
 		why = fmt.Errorf("cannot publish container port %d/%s: no port of %d-%d is free: %w", m.Port, m.Proto, first, last, why)
 	case last > first:

@@ -118,6 +118,9 @@ func TestReserveRefuses(t *testing.T) {
 		{asked(spec.TCP, "", 90, 90, 1), "cannot publish port 0.0.0.0:90/tcp: it is in use by " + me},
 		{asked(spec.UDP, "", 90, 90, 1), "cannot publish port [::]:90/udp: it is in use by " + me},
 		{asked(spec.TCP, "192.0.2.9", 80, 80, 1), "cannot publish port 192.0.2.9:80/tcp: the host has no such address"},
+		// No other port cures that: none is tried.
+		{asked(spec.TCP, "192.0.2.9", 100, 60000, 1), "cannot publish port 192.0.2.9:100/tcp: the host has no such address"},
+		{asked(spec.TCP, "192.0.2.9", 0, 0, 1), "cannot publish port 192.0.2.9:32768/tcp: the host has no such address"},
 		{asked(spec.TCP, "", 80, 80, 1), "in use"},
 	} {
 		// The first of the two mappings must be free again afterwards.
