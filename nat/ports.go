@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"dovesnap/spec"
 )
@@ -15,11 +14,9 @@ import (
 // driver nor a program takes one of them. It holds each by a bound socket that
 // nothing ever reaches: what is sent to the port is redirected before a socket
 // is looked for. The sockets end with the process, and with them the hold; the
-// redirection goes on. Any goroutine may use it.
+// redirection goes on. One goroutine at a time may use it: the engine's.
 type Ports struct {
 	name func(spec.EndpointID) string
-
-	mu   sync.Mutex
 	held map[spec.EndpointID]hold
 	next uint16 // where to look for any free port
 }
@@ -50,13 +47,11 @@ func NewPorts(name func(spec.EndpointID) string) *Ports {
 // who has it, none. Those that the endpoint has stay where they do, whoever chose
 // them; otherwise they are released first.
 func (p *Ports) Reserve(id spec.EndpointID, maps []spec.PortMap, addresses []netip.Prefix) ([]spec.Published, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if old, ok := p.held[id]; ok {
 		if fits(old.published, maps, addresses) {
 			return slices.Clone(old.published), nil
 		}
-		p.release(id)
+		p.Release(id)
 	}
 	var h hold
 	for _, m := range maps {
@@ -79,13 +74,11 @@ func (p *Ports) Reserve(id spec.EndpointID, maps []spec.PortMap, addresses []net
 // Hold takes up what was chosen by an earlier dovesnap. A port that somebody has
 // taken meanwhile is an error, and stays published: the redirection comes first.
 func (p *Ports) Hold(id spec.EndpointID, published []spec.Published) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if old, ok := p.held[id]; ok {
 		if slices.Equal(old.published, published) {
 			return nil
 		}
-		p.release(id)
+		p.Release(id)
 	}
 	if len(published) == 0 {
 		return nil
@@ -106,12 +99,6 @@ func (p *Ports) Hold(id spec.EndpointID, published []spec.Published) error {
 
 // Release gives up an endpoint's ports; an unknown endpoint is fine.
 func (p *Ports) Release(id spec.EndpointID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.release(id)
-}
-
-func (p *Ports) release(id spec.EndpointID) {
 	p.held[id].close()
 	delete(p.held, id)
 }
