@@ -5,12 +5,7 @@ package ovs
 import (
 	"context"
 	"fmt"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
@@ -92,7 +87,11 @@ func (s *Switch) settle(ctx context.Context, bridge string) {
 	defer tick.Stop()
 	for {
 		count, err := s.flows(ctx, bridge)
-		if err != nil || count > 0 {
+		if count > 0 {
+			return
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("cannot tell whether a controller has set the bridge up", "bridge", bridge, "err", err)
 			return
 		}
 		select {
@@ -102,27 +101,6 @@ func (s *Switch) settle(ctx context.Context, bridge string) {
 		case <-tick.C:
 		}
 	}
-}
-
-var flowCount = regexp.MustCompile(`flow_count=(\d+)`)
-
-// management returns the target of a bridge's own socket, which is beside OVSDB's
-// (ovs-vswitchd(8)).
-func (s *Switch) management(bridge string) string {
-	return "unix:" + filepath.Join(filepath.Dir(strings.TrimPrefix(s.endpoint, "unix:")), bridge+".mgmt")
-}
-
-// flows counts the flows of a bridge.
-func (s *Switch) flows(ctx context.Context, bridge string) (int, error) {
-	out, err := exec.CommandContext(ctx, "ovs-ofctl", "--timeout=5", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14", "dump-aggregate", s.management(bridge)).Output()
-	if err != nil {
-		return 0, fmt.Errorf("cannot count flows of bridge %q: %w", bridge, err)
-	}
-	m := flowCount.FindSubmatch(out)
-	if m == nil {
-		return 0, fmt.Errorf("cannot count flows of bridge %q: ovs-ofctl says %q", bridge, out)
-	}
-	return strconv.Atoi(string(m[1]))
 }
 
 func (t *txn) insertControllers(n spec.Network) []string {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"strconv"
 
@@ -22,7 +21,7 @@ var vlan = regexp.MustCompile(`vlan|\btable=[1-9]`)
 // Heard returns the OpenFlow ports of a network's bridge from which controllers have
 // let in what comes, as far as their flows tell; nil when they have put none there.
 func (s *Switch) Heard(ctx context.Context, n spec.Network) (map[spec.OFPort]bool, error) {
-	out, err := s.dumpFlows(ctx, n.Bridge, "")
+	out, err := s.dumpFlows(ctx, n.Bridge)
 	if err != nil {
 		return nil, err
 	}
@@ -55,16 +54,3 @@ func (s *Switch) Takes(ctx context.Context, n spec.Network, port spec.OFPort) (i
 
 // laterTable finds the table's number where it is not 0, which ovs-ofctl leaves out.
 var laterTable = regexp.MustCompile(`\btable=[1-9]`)
-
-// dumpFlows lists the flows of a bridge, all or those that match.
-func (s *Switch) dumpFlows(ctx context.Context, bridge, match string) ([]byte, error) {
-	argv := []string{"--timeout=5", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14", "--no-names", "--no-stats", "dump-flows", s.management(bridge)}
-	if match != "" {
-		argv = append(argv, match)
-	}
-	out, err := exec.CommandContext(ctx, "ovs-ofctl", argv...).Output()
-	if err != nil {
-		return nil, fmt.Errorf("cannot list flows of bridge %q: %w", bridge, err)
-	}
-	return out, nil
-}
