@@ -39,9 +39,10 @@ left to be chosen among them. Docker shows published ports of its own drivers on
 func doctorCommand() *cobra.Command {
 	return askCommand(&cobra.Command{
 		Use:   "doctor",
-		Short: "Show all that is wrong, and what of the host's settings was changed",
-		Long: `Show all that is wrong, one line each, and the settings of the host (sysctl) that
-dovesnap has changed, with the reason.
+		Short: "Show all that is wrong, and the kernel's settings that forwarding needed",
+		Long: `Show all that is wrong, one line each, and the settings of the kernel (sysctl) that
+dovesnap has changed to forward packets and publish ports, with the reason. Settings of
+IPv6 on the links of bridges are not among them.
 
 Exit codes: as of "dovesnap status".`,
 	}, status.RenderDoctor, func(s status.Status) any {
