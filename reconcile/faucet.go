@@ -19,7 +19,8 @@ type Faucet interface {
 	// Settled reports whether Faucet can have no other configuration for the
 	// endpoint's port than the one that the endpoint wants.
 	Settled(spec.Network, spec.Endpoint) bool
-	// Refused tells why the endpoint cannot have what it wants.
+	// Refused tells why the endpoint cannot have what it wants; Faucet's side makes
+	// that known itself.
 	Refused(spec.Network, spec.Endpoint) error
 	// Confirmed reports whether Faucet says that it has all that it should.
 	Confirmed() bool
@@ -55,17 +56,6 @@ func (e *Engine) mayPass(n spec.Network, ep spec.Endpoint) bool {
 	return e.faucet.Settled(n, ep)
 }
 
-// policyError tells why an endpoint will not be let through until somebody acts.
-func (e *Engine) policyError(n spec.Network, ep spec.Endpoint) error {
-	if wrong, ok := e.wrong[ep.ID]; ok {
-		return wrong
-	}
-	if e.guards(n) {
-		return e.faucet.Refused(n, ep)
-	}
-	return nil
-}
-
 // want tells Faucet of the State.
 func (e *Engine) want() { e.faucet.Want(e.State(), e.foreign) }
 
@@ -78,7 +68,7 @@ func (e *Engine) lookPorts(ctx context.Context) {
 	defer cancel()
 	foreign, err := e.sw.ForeignPorts(ctx)
 	e.report("ports of others", err)
-	if err == nil && !reflect.DeepEqual(foreign, e.foreign) {
+	if err == nil && len(foreign)+len(e.foreign) > 0 && !reflect.DeepEqual(foreign, e.foreign) {
 		e.log.Info("ports of others changed", "ports", foreign)
 		e.foreign = foreign
 		e.want()

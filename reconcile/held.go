@@ -57,7 +57,7 @@ func (e *Engine) release(ctx context.Context) {
 			if err := e.letThrough(ctx, n, ep); err != nil {
 				return err
 			}
-			return e.policyError(n, ep)
+			return e.wrong[id]
 		})
 	}
 }

@@ -127,7 +127,7 @@ func (e *Engine) repair(ctx context.Context, n spec.Network, ep spec.Endpoint, p
 	if err := e.setMAC(ctx, ep.ID); err != nil {
 		return err
 	}
-	return e.policyError(n, now)
+	return e.wrong[ep.ID]
 }
 
 // repairFirewall writes the rules again when somebody changed them, and when
