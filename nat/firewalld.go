@@ -41,34 +41,37 @@ func (f firewallD) call(path dbus.ObjectPath, method string, args ...any) *dbus.
 	return f.conn.Object(firewalld, path).CallWithContext(f.ctx, firewalld+method, 0, args...)
 }
 
-func (f firewallD) bind(bridges []string, log *slog.Logger) error {
+// bind makes the zone have exactly the bridges, but for those that are in another:
+// of them it returns what firewalld says, which names that zone.
+func (f firewallD) bind(bridges []string, log *slog.Logger) (elsewhere map[string]string, err error) {
 	var zones, bound []string
 	if err := f.call(firewalldPath, ".zone.getZones").Store(&zones); err != nil {
-		return err
+		return nil, err
 	}
 	if !slices.Contains(zones, zoneName) {
 		if len(bridges) == 0 {
-			return nil
+			return nil, nil
 		}
 		if err := f.define(); err != nil {
-			return err
+			return nil, err
 		}
 		log.Info("made a zone for our bridges in firewalld", "zone", zoneName)
 	}
 	if err := f.call(firewalldPath, ".zone.getInterfaces", zoneName).Store(&bound); err != nil {
-		return err
+		return nil, err
 	}
+	elsewhere = map[string]string{}
 	for _, b := range bridges {
 		if slices.Contains(bound, b) {
 			continue
 		}
 		switch err := f.call(firewalldPath, ".zone.addInterface", zoneName, b).Err; code(err) {
 		case "ZONE_CONFLICT": // the administrator's decision
-			log.Warn("firewalld has the bridge in another zone, which decides what may pass", "bridge", b)
+			elsewhere[b] = err.Error()
 		case "ZONE_ALREADY_SET", "ALREADY_ENABLED":
 		default:
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
@@ -77,10 +80,10 @@ func (f firewallD) bind(bridges []string, log *slog.Logger) error {
 			continue
 		}
 		if err := f.call(firewalldPath, ".zone.removeInterface", zoneName, b).Err; err != nil && code(err) != "UNKNOWN_INTERFACE" {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return elsewhere, nil
 }
 
 // define makes the zone and the policy in firewalld's permanent configuration and

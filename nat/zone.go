@@ -23,6 +23,8 @@ type zone struct {
 	log  *slog.Logger
 	conn *dbus.Conn  // nil: no system bus, or nothing to ask it yet
 	rang atomic.Bool // firewalld was started, stopped or reloaded since apply
+
+	elsewhere map[string]string // bridges in another zone, and what was logged of it
 }
 
 func newZone(log *slog.Logger) *zone { return &zone{log: log} }
@@ -69,7 +71,17 @@ func (z *zone) bind(f firewallD, bridges []string) error {
 	if !f.runs() {
 		return f.ctx.Err()
 	}
-	return f.bind(bridges, z.log)
+	elsewhere, err := f.bind(bridges, z.log)
+	if err != nil {
+		return err
+	}
+	for _, b := range bridges {
+		if why := elsewhere[b]; why != "" && why != z.elsewhere[b] { // once, not in every pass
+			z.log.Warn("firewalld has the bridge in another zone, which decides what may pass", "bridge", b, "err", why)
+		}
+	}
+	z.elsewhere = elsewhere
+	return nil
 }
 
 // connect connects to the system bus and listens; false without one.

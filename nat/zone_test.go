@@ -3,8 +3,10 @@
 package nat
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -144,18 +146,39 @@ func (s *scene) applyAgain() bool {
 	return true
 }
 
-// Another zone than ours is the administrator's wish.
+// Another zone than ours is the administrator's wish. It is logged once for each
+// that he chooses.
 func TestFirewalldConflict(t *testing.T) {
 	h := newHost(t, "nft")
 	bus(t)
 	startFirewalld(t)
 	t.Cleanup(h.Close)
-	command(t, "firewall-cmd", "--permanent", "--zone=trusted", "--add-interface=ovs-a")
-	command(t, "firewall-cmd", "--reload")
-	h.apply(natA, natB)
-	if got := inZone(t); got != "ovs-b" {
-		t.Error("in the zone:", got)
+	var log bytes.Buffer
+	h.zone.log = slog.New(slog.NewTextHandler(&log, nil))
+	wish := func(args ...string) {
+		t.Helper()
+		command(t, "firewall-cmd", append(args, "--permanent")...)
+		command(t, "firewall-cmd", "--reload")
 	}
+	want := func(when string, warnings int, zone string) {
+		t.Helper()
+		h.apply(natA, natB)
+		h.apply(natA, natB)
+		if got := inZone(t); got != zone {
+			t.Errorf("%s: in the zone: %s", when, got)
+		}
+		if got := strings.Count(log.String(), "level=WARN"); got != warnings {
+			t.Errorf("%s: %d warnings, not %d: %s", when, got, warnings, &log)
+		}
+	}
+	wish("--zone=trusted", "--add-interface=ovs-a")
+	want("in another zone", 1, "ovs-b")
+	wish("--zone=internal", "--change-interface=ovs-a")
+	want("in a third one", 2, "ovs-b")
+	wish("--zone=internal", "--remove-interface=ovs-a")
+	want("in none", 2, "ovs-a ovs-b")
+	wish("--zone=internal", "--add-interface=ovs-a")
+	want("in another again", 3, "ovs-b")
 }
 
 func TestNoFirewalld(t *testing.T) {
