@@ -36,8 +36,7 @@ const cleanupWithin = 30 * time.Second
 // others started, goes on.
 func Cleanup(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	foreign, err := cleanSwitch(ctx, cfg, log)
-	_, fileErr := faucet.Cleanup(cfg.Faucet.File)
-	errs := []error{err, cleanLinks(ctx, cfg, log), nat.Cleanup(ctx), fileErr}
+	errs := []error{err, cleanLinks(ctx, cfg, log), nat.Cleanup(ctx), faucet.Cleanup(fileConfig(cfg))}
 	switch {
 	case err != nil: // unknown whose bridges are left
 	case len(foreign) > 0:

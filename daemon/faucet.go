@@ -22,10 +22,9 @@ import (
 // newCourier returns who brings Faucet its configuration; nil when the operator
 // writes it.
 func newCourier(cfg config.Config, log *slog.Logger) (*faucet.Courier, error) {
-	state := filepath.Join(cfg.RunDir, "faucet")
 	switch c := cfg.Faucet; c.Mode {
 	case config.FaucetFile:
-		return faucet.NewFile(faucet.FileConfig{Config: c.Config, File: c.File, Metrics: c.Metrics, Reload: c.Reload, State: state}, log), nil
+		return faucet.NewFile(fileConfig(cfg), log), nil
 	case config.FaucetRPC:
 		server, err := rpcServer(cfg)
 		if err != nil {
@@ -35,9 +34,14 @@ func newCourier(cfg config.Config, log *slog.Logger) (*faucet.Courier, error) {
 		if err != nil {
 			return nil, err
 		}
-		return faucet.NewRPC(faucet.RPCConfig{Server: server, Metrics: c.Metrics, Owner: owner, State: state}, log)
+		return faucet.NewRPC(faucet.RPCConfig{Server: server, Metrics: c.Metrics, Owner: owner, State: fileConfig(cfg).State}, log)
 	}
 	return nil, nil
+}
+
+func fileConfig(cfg config.Config) faucet.FileConfig {
+	c := cfg.Faucet
+	return faucet.FileConfig{Config: c.Config, File: c.File, Metrics: c.Metrics, Reload: c.Reload, State: filepath.Join(cfg.RunDir, "faucet")}
 }
 
 // rpcServer fills in what the configuration leaves to rpc.keydir.

@@ -24,7 +24,7 @@ func stampOf(file string) stamp {
 
 // replace writes a file so that whoever reads it finds the old text or the new
 // one, also after a power cut. The mode holds in spite of the umask; like, when
-// not nil, is a file whose owner it gets.
+// not nil, is a file whose owner it gets. What a kill leaves is for sweep.
 func replace(file string, text []byte, mode os.FileMode, like os.FileInfo) (err error) {
 	defer func() {
 		if err != nil {
@@ -32,7 +32,7 @@ func replace(file string, text []byte, mode os.FileMode, like os.FileInfo) (err 
 		}
 	}()
 	dir := filepath.Dir(file)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(file)+".*")
+	f, err := os.CreateTemp(dir, unfinished(file)+"*")
 	if err != nil {
 		return cause(err)
 	}

@@ -8,6 +8,8 @@ import "context"
 // calls it.
 type backend interface {
 	mode() string
+	// sweep removes what an earlier process of ours did not finish.
+	sweep() error
 	// look returns what there is now, cheaply when nothing has changed. An eager
 	// one waits for something of the operator's.
 	look(ctx context.Context, eager bool) (seen, error)

@@ -33,11 +33,11 @@ func (f *fileBackend) check(ctx context.Context, before, c Config) error {
 	if err != nil || len(chain) == 0 || len(c.DPs)+len(f.reader.others.DPs) == 0 || sameButACLs(before, c) {
 		return nil
 	}
-	dir, err := os.MkdirTemp("", "dovesnap-faucet-")
-	if err != nil {
+	dir := f.copies()
+	defer os.RemoveAll(dir)
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
 		return fmt.Errorf("cannot check the new configuration: %w", err)
 	}
-	defer os.RemoveAll(dir)
 	ours := filepath.Join(dir, filepath.Base(f.cfg.File))
 	if err := os.WriteFile(ours, []byte(c.String()), 0o600); err != nil {
 		return fmt.Errorf("cannot check the new configuration: %w", err)
@@ -69,6 +69,10 @@ func (f *fileBackend) check(ctx context.Context, before, c Config) error {
 	}
 	return refusal(text)
 }
+
+// copies is where the check's copies are. One name will do, since one daemon runs
+// and the directory is ours, and what a kill leaves is found again by it.
+func (f *fileBackend) copies() string { return f.cfg.State + "-check" }
 
 // refusal is Faucet's no to a configuration.
 type refusal string

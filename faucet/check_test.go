@@ -83,7 +83,7 @@ func TestRealCheck(t *testing.T) {
 		"sub/a.yaml":  "include-optional: [../dovesnap.yaml]\n",
 		"acls.yaml":   "acls: {office: [{rule: {actions: {allow: 1}}}]}\n",
 	})
-	f := newFileBackend(FileConfig{Config: filepath.Join(dir, "faucet.yaml"), File: filepath.Join(dir, "dovesnap.yaml")})
+	f := newFileBackend(FileConfig{Config: filepath.Join(dir, "faucet.yaml"), File: filepath.Join(dir, "dovesnap.yaml"), State: filepath.Join(t.TempDir(), "faucet")})
 	s, err := f.look(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)

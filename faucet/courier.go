@@ -4,6 +4,7 @@ package faucet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -116,8 +117,11 @@ func withVLAN(vlans map[int]VLAN, vid int, v VLAN) map[int]VLAN {
 	return out
 }
 
-// Run delivers until ctx ends.
+// Run delivers until ctx ends. There is one for a file, on all of the host.
 func (c *Courier) Run(ctx context.Context) error {
+	if err := errors.Join(c.b.sweep(), sweep(c.state)); err != nil {
+		c.log.Warn("what an earlier dovesnap did not finish is left", "err", err)
+	}
 	for ctx.Err() == nil {
 		timer := time.NewTimer(c.step(ctx))
 		select {

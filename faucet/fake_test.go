@@ -154,6 +154,7 @@ type memBackend struct {
 var errFake = errors.New("cannot reach the fake: it's down")
 
 func (m *memBackend) mode() string               { return "memory" }
+func (m *memBackend) sweep() error               { return nil }
 func (m *memBackend) fresh() (Others, error)     { return m.others, m.failing("fresh") }
 func (m *memBackend) tell(context.Context) error { return m.failing("tell") }
 

@@ -18,7 +18,8 @@ type FileConfig struct {
 	Metrics string // URL of Faucet's Prometheus exporter
 	Reload  string // how Faucet is told: ReloadAuto, ReloadWatch, "systemd:UNIT" or "pidfile:PATH"
 	// State is where the Courier remembers, over a restart of dovesnap, what
-	// Faucet may still have in force; in a directory that a reboot empties.
+	// Faucet may still have in force; in a directory that is ours and that a reboot
+	// empties. Beside it, for moments, is what Faucet's own check reads.
 	State string
 }
 
@@ -43,6 +44,14 @@ func newFileBackend(cfg FileConfig) *fileBackend {
 }
 
 func (f *fileBackend) mode() string { return "file" }
+
+func (f *fileBackend) sweep() error {
+	err := os.RemoveAll(f.copies())
+	if err != nil {
+		err = fmt.Errorf("cannot remove %q: %w", f.copies(), cause(err))
+	}
+	return errors.Join(err, sweep(f.cfg.File))
+}
 
 func (f *fileBackend) hint() string {
 	return "does it watch its files (FAUCET_CONFIG_STAT_RELOAD=1), or is it told in the right way (faucet.reload)?"

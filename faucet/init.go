@@ -34,6 +34,9 @@ func Init(config, file string) (changed bool, line string, err error) {
 		name = filepath.Base(realpath(file))
 	}
 	target := realpath(config)
+	if err := sweep(target); err != nil {
+		return false, "", err
+	}
 	info, err := os.Stat(target)
 	if errors.Is(err, fs.ErrNotExist) {
 		text, line := addInclude(nil, nil, name)
@@ -146,22 +149,4 @@ func insert(text []byte, at int, s string) []byte {
 		s = "\n" + s
 	}
 	return slices.Insert(slices.Clone(text), at, []byte(s)...)
-}
-
-// Cleanup removes our file, if it is ours. The line that Init added stays: the
-// inclusion is optional.
-func Cleanup(file string) (removed bool, err error) {
-	text, err := os.ReadFile(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("cannot read %q: %w", file, cause(err))
-	case !bytes.HasPrefix(text, []byte(fileMark)):
-		return false, nil
-	}
-	if err := os.Remove(file); err != nil {
-		return false, fmt.Errorf("cannot remove %q: %w", file, cause(err))
-	}
-	return true, nil
 }

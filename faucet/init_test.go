@@ -119,25 +119,6 @@ func TestInitThroughLink(t *testing.T) {
 	}
 }
 
-func TestCleanup(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "dovesnap.yaml")
-	if removed, err := Cleanup(file); removed || err != nil {
-		t.Error("missing:", removed, err)
-	}
-	write(t, file, "dps: {}\n")
-	if removed, err := Cleanup(file); removed || err != nil {
-		t.Error("somebody else's:", removed, err)
-	}
-	write(t, file, Config{}.String())
-	if removed, err := Cleanup(file); !removed || err != nil {
-		t.Error("ours:", removed, err)
-	}
-	if _, err := os.Stat(file); err == nil {
-		t.Error("it's still there")
-	}
-}
-
 func TestReplaceLeavesNothingElse(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "dovesnap.yaml")

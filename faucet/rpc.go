@@ -71,6 +71,8 @@ func newRPCBackend(s server, owner, where string, m metrics) *rpcBackend {
 
 func (r *rpcBackend) mode() string { return "rpc" }
 
+func (r *rpcBackend) sweep() error { return nil } // the server's files are the server's
+
 func (r *rpcBackend) hint() string {
 	return "does it watch the files that faucetconfrpc writes (FAUCET_CONFIG_STAT_RELOAD=1), and is faucet.metrics its own?"
 }
