@@ -101,7 +101,7 @@ func (h handle) ensureContainerEnd(host netlink.Link, alias string, want *netlin
 	if err != nil && !errors.As(err, &netlink.LinkNotFoundError{}) {
 		return err
 	}
-	if err != nil || peer.Type() != "veth" || peer.Attrs().ParentIndex != host.Attrs().Index {
+	if err != nil || !isPeer(host, peer) {
 		return nil // moved into a container between the two requests
 	}
 	if err := h.bring(peer, alias, want.MTU, want.PeerHardwareAddr); err != nil {
