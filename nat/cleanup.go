@@ -48,20 +48,20 @@ func (t *tool) prune(ctx context.Context, now saved, keep []chain) error {
 	return joined(errs...)
 }
 
-// sweep removes what an earlier dovesnap left in a flavour that is not in use,
-// and reports whether the guard was there: what it stands for is still true.
-func sweep(ctx context.Context, t *tool) (guard bool, err error) {
+// sweep removes what an earlier dovesnap left in a flavour that is not in use. What
+// a guard there stands for is still true.
+func (s *stack) sweep(ctx context.Context, t *tool) error {
 	now, err := t.read(ctx)
 	if err != nil || len(now.own()) == 0 {
-		return false, nil // not ours to repair
+		return nil // not ours to repair
 	}
-	return now.has("filter", guardChain), t.prune(ctx, now, nil)
+	s.recall(now)
+	return t.prune(ctx, now, nil)
 }
 
 // Cleanup removes all of our rules of both families from both flavours, and our
-// zone from firewalld, with no memory of what was applied, and switches
-// forwarding off again where a guard says that dovesnap switched it on. It
-// carries on after an error.
+// zone from firewalld, with no memory of what was applied, and sets back what a
+// guard stands for. It carries on after an error.
 func Cleanup(ctx context.Context) error {
 	var errs []error
 	for _, f := range []struct {
@@ -92,7 +92,7 @@ func cleanup(ctx context.Context, t *tool, sysctl string) error {
 		return err
 	}
 	if now.has("filter", guardChain) {
-		if err := setSysctl(sysctl, "0"); err != nil {
+		if err := resetForwarding(sysctl, now.acceptRA()); err != nil {
 			return err
 		}
 	}

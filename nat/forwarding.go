@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"dovesnap/spec"
@@ -25,11 +23,11 @@ const (
 	ipv6Routes = "/proc/thread-self/net/ipv6_route"
 )
 
-// guardText makes the guard: it drops what nothing before it accepted.
-var (
-	guard     = chain{"filter", guardChain, []string{`-m comment --comment "dovesnap:guard" -j DROP`}}
-	guardText = restoreText([]chain{guard})
-)
+// guardOf returns the guard: it drops what nothing before it accepted, and says of
+// which links we changed accept_ra.
+func guardOf(kept []string) chain {
+	return chain{"filter", guardChain, append(acceptRARules(kept), `-m comment --comment "dovesnap:guard" -j DROP`)}
+}
 
 // EnsureForwarding lets the host forward packets, for the families in which it
 // is a network's gateway.
@@ -43,7 +41,7 @@ var (
 // the end of FORWARD, which drops what nothing before it accepted, so that the
 // host becomes a router for our networks and for nobody else. The guard's
 // existence is also the record that it was us: when the last network that needs
-// forwarding goes, Apply finds it, switches forwarding off and removes it. A
+// forwarding goes, Apply finds it, sets back what it stands for and removes it. A
 // reboot forgets both.
 func (t *Table) EnsureForwarding(ctx context.Context, nets []spec.Network) error {
 	return joined(
@@ -76,15 +74,19 @@ func (s *stack) forward(ctx context.Context) error {
 	if s.tool == nil {
 		return fmt.Errorf("cannot find %s: install it (Debian: apt install iptables)", s.command)
 	}
-	// The guard first: a crash in between leaves a guard without forwarding,
-	// which harms nobody and is found by the next Apply.
-	if err := s.ensureGuard(ctx); err != nil {
-		return err
-	}
+	var learners []string
 	if s.sysctl == ipv6Forwarding {
-		if err := s.keepAdvertisedRoutes(); err != nil {
+		if learners, err = findLearners(); err != nil {
 			return err
 		}
+	}
+	// The guard first: a crash in between leaves a guard without forwarding,
+	// which harms nobody and is found by the next Apply.
+	if err := s.ensureGuard(ctx, learners); err != nil {
+		return err
+	}
+	if err := changeAcceptRA(learners, "1", "2"); err != nil {
+		return err
 	}
 	if err := setSysctl(s.sysctl, "1"); err != nil {
 		return err
@@ -94,82 +96,68 @@ func (s *stack) forward(ctx context.Context) error {
 	return nil
 }
 
+// recall takes up what the rules say that we changed.
+func (s *stack) recall(now saved) {
+	s.guard = s.guard || now.has("filter", guardChain)
+	s.kept = union(s.kept, now.acceptRA())
+	if s.guard {
+		s.noteForwarding()
+	}
+}
+
 func (s *stack) noteForwarding() {
 	s.sysctls.note(s.sysctl, "0", "1", "networks have the host as their "+s.name+" gateway")
+	for _, link := range s.kept {
+		if path := acceptRA(link); readValue(path) == "2" {
+			s.sysctls.note(path, "1", "2", "the host forwards, and keeps its own advertised route")
+		} else {
+			s.sysctls.forget(path) // somebody else's now
+		}
+	}
 }
 
 // stopForwarding undoes forward, but for the guard's chain: that must not be gone
-// while forwarding is still on, so Apply removes it afterwards.
+// while anything is still as we set it, so Apply removes it afterwards.
 func (s *stack) stopForwarding() error {
-	if err := setSysctl(s.sysctl, "0"); err != nil {
+	if err := resetForwarding(s.sysctl, s.kept); err != nil {
 		return err
 	}
 	s.log.Info("forwarding switched off again: no network needs it", "family", s.name)
 	s.sysctls.forget(s.sysctl)
-	s.guard, s.applied = false, false
+	for _, link := range s.kept {
+		s.sysctls.forget(acceptRA(link))
+	}
+	s.guard, s.kept, s.applied = false, nil, false
 	return nil
 }
 
-func (s *stack) ensureGuard(ctx context.Context) error {
+// resetForwarding sets back what a guard stands for. accept_ra comes last: while the
+// host forwards, its route would go.
+func resetForwarding(sysctl string, kept []string) error {
+	if err := setSysctl(sysctl, "0"); err != nil {
+		return err
+	}
+	return changeAcceptRA(kept, "2", "1")
+}
+
+// ensureGuard makes the guard, with links of which accept_ra is to be changed.
+func (s *stack) ensureGuard(ctx context.Context, links []string) error {
 	now, err := s.tool.read(ctx)
 	if err != nil {
 		return err
 	}
 	// What is remembered below must not hide a change that Check has not seen.
 	s.applied = s.applied && sameChains(s.written, now.own())
-	if err := s.tool.restore(ctx, guardText); err != nil {
+	s.recall(now)
+	kept := union(s.kept, links)
+	if err := s.tool.restore(ctx, restoreText([]chain{guardOf(kept)})); err != nil {
 		return err
 	}
-	s.guard = true
+	s.guard, s.kept = true, kept
 	if err := s.tool.place(ctx, now, guardJump); err != nil {
 		return err
 	}
 	return s.remember(ctx)
-}
-
-// keepAdvertisedRoutes keeps the host's own IPv6 default route. A host that
-// forwards ignores router advertisements on interfaces whose accept_ra is 1, and
-// loses the route when its lifetime ends; with 2 it does not
-// (Documentation/networking/ip-sysctl.rst). Without forwarding 2 means the same
-// as 1, so it is not set back.
-func (s *stack) keepAdvertisedRoutes() error {
-	text, err := os.ReadFile(ipv6Routes)
-	if err != nil {
-		return err
-	}
-	for _, link := range advertised(string(text)) {
-		key := filepath.Join(ipv6Conf, link, "accept_ra")
-		value, err := os.ReadFile(key)
-		if errors.Is(err, os.ErrNotExist) || (err == nil && strings.TrimSpace(string(value)) != "1") {
-			continue
-		} else if err != nil {
-			return err
-		}
-		if err := setSysctl(key, "2"); err != nil {
-			return err
-		}
-		s.sysctls.note(key, "1", "2", "the host forwards, and keeps its own advertised route")
-	}
-	return nil
-}
-
-// advertised returns the interfaces with a default route that the kernel learnt
-// from a router advertisement, from the text of ipv6_route: destination, length,
-// source, length, next hop, metric, two counters, flags, interface.
-func advertised(routes string) []string {
-	const learnt = 0x00010000 | 0x00040000 // RTF_DEFAULT | RTF_ADDRCONF, linux/ipv6_route.h
-	var links []string
-	for _, line := range strings.Split(routes, "\n") {
-		f := strings.Fields(line)
-		if len(f) != 10 || f[1] != "00" {
-			continue
-		}
-		flags, err := strconv.ParseUint(f[8], 16, 32)
-		if err == nil && flags&learnt == learnt && !slices.Contains(links, f[9]) {
-			links = append(links, f[9])
-		}
-	}
-	return links
 }
 
 // setSysctl writes to a file that is there already; see os.WriteFile for what it

@@ -32,6 +32,7 @@ type stack struct {
 	want    Family              // what it was asked for
 	written map[string][]string // what iptables-save printed of it
 	guard   bool                // we switched forwarding on
+	kept    []string            // links of which we changed accept_ra with it
 	seen    string              // the generation in which that was found; "": unknown
 	seenAt  time.Time
 }
@@ -63,11 +64,9 @@ func (s *stack) write(ctx context.Context, want Family) (wrote bool, err error) 
 		return false, nil
 	}
 	for len(s.others) > 0 {
-		guard, err := sweep(ctx, s.others[0])
-		if err != nil {
+		if err := s.sweep(ctx, s.others[0]); err != nil {
 			return false, err
 		}
-		s.guard = s.guard || guard
 		s.others = s.others[1:]
 	}
 	before, _ := s.tool.generation()
@@ -75,9 +74,7 @@ func (s *stack) write(ctx context.Context, want Family) (wrote bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	if s.guard = s.guard || now.has("filter", guardChain); s.guard {
-		s.noteForwarding()
-	}
+	s.recall(now)
 	if s.guard && !want.forwards() {
 		if err := s.stopForwarding(); err != nil {
 			return false, err
@@ -93,7 +90,8 @@ func (s *stack) write(ctx context.Context, want Family) (wrote bool, err error) 
 	chains := want.chains()
 	text := restoreText(chains)
 	if s.guard {
-		text += guardText
+		guard := guardOf(s.kept)
+		text += restoreText([]chain{guard})
 		chains = append(chains, guard)
 	}
 	if text != "" {

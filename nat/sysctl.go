@@ -25,7 +25,7 @@ const (
 // Changed is a setting of the kernel's that dovesnap changed.
 type Changed struct {
 	Key string `json:"key"` // as sysctl(8) writes it
-	Was string `json:"was"` // set back to when the need goes, accept_ra excepted
+	Was string `json:"was"` // set back to when the need goes
 	Is  string `json:"is"`
 	Why string `json:"why"`
 }
