@@ -33,7 +33,7 @@ func BenchmarkFaucetFile(b *testing.B) {
 	}
 	h.run(host.Program, "faucet", "init")
 	var err error
-	if bn.dovesnap, err = bn.StartDovesnap(bn.ctx, bn.binary, managed...); err != nil {
+	if bn.dovesnap, err = bn.StartDovesnap(bn.ctx, bn.binary, managedFile...); err != nil {
 		b.Fatal(err)
 	}
 	h.createManaged("managed", 22, "-o", "ovs.bridge.default_acl=open")

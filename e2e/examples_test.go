@@ -23,11 +23,10 @@ var exampleYAML = operatorYAML + `  office:
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, host.Suites[0])
-	h.ready()
+	h.managed("file", exampleYAML)
 	for _, nic := range []string{"eth1", "eth2", "eth3"} {
 		h.run("ip", "link", "add", nic, "type", "veth", "peer", "name", "far-"+nic)
 	}
-	h.faucetFile(exampleYAML)
 	fine := func(t *testing.T) {
 		eventually(t, patience, "all to be well", func() error {
 			out, err := h.try(host.Program, "status")

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,79 +22,54 @@ acls:
     - rule: {actions: {allow: false}}
 `
 
-// managed are the flags of a daemon that writes Faucet's file and sends it a HUP.
-var managed = []string{"--faucet-mode=file", "--faucet-reload=pidfile:" + host.FaucetPIDFile}
-
-// faucetFile starts Faucet with the operator's file, and a dovesnap that manages
-// one beside it.
-func (h *testHost) faucetFile(config string) (*host.Faucet, *host.Process) {
-	h.t.Helper()
-	f := h.faucet(config)
-	path := must[string](h.t)(binary())
-	if err := h.Install(path, host.Program); err != nil {
-		h.t.Fatal(err)
-	}
-	h.run(host.Program, "faucet", "init")
-	return f, h.dovesnap(managed...)
-}
-
-// ourYAML is the file that dovesnap writes.
-func (h *testHost) ourYAML() string {
-	text, _ := h.ReadFile(host.FaucetDir + "/dovesnap.yaml")
-	return text
-}
-
-// createManaged makes a network whose Faucet dovesnap configures.
-func (h *testHost) createManaged(name string, subnet int, more ...string) {
-	h.t.Helper()
-	args := append([]string{"network", "create", "-d", "ovs", "-o", "ovs.bridge.mode=nat", "-o", "ovs.bridge.controller=tcp:127.0.0.1:6653",
-		fmt.Sprintf("--subnet=172.%d.0.0/24", subnet), fmt.Sprintf("--gateway=172.%d.0.1", subnet)}, more...)
-	h.docker(append(args, name)...)
-}
-
-// TestFaucetFile is the job in mode file: nothing is written by hand but ACLs.
-func TestFaucetFile(t *testing.T) {
-	eachSuite(t, func(t *testing.T, h *testHost) {
-		h.ready()
-		_, daemon := h.faucetFile(operatorYAML)
-		h.createManaged("123", 12, "-o", "ovs.bridge.dpid=0x1", "-o", "ovs.bridge.default_acl=open")
-		one, two := h.container("one", "123"), h.container("two", "123")
-		h.reaches(one, "172.12.0.1")
-		h.reaches(one, "172.12.0.3")
-		if seen := h.seenAs(two); seen != host.HostAddress {
+// TestManaged is the job where nothing is written by hand but ACLs.
+func TestManaged(t *testing.T) {
+	eachManaged(t, operatorYAML, func(t *testing.T, s *managedSite) {
+		s.createManaged("123", 12, "-o", "ovs.bridge.dpid=0x1", "-o", "ovs.bridge.default_acl=open")
+		one, two := s.container("one", "123"), s.container("two", "123")
+		s.reaches(one, "172.12.0.1")
+		s.reaches(one, "172.12.0.3")
+		if seen := s.seenAs(two); seen != host.HostAddress {
 			t.Errorf("outside sees %q", seen)
 		}
-		strict := h.container("strict", "123", "--label=dovesnap.faucet.portacl=no-icmp")
-		h.seenAs(strict) // it has its network
-		if h.pings(strict, "172.12.0.1") == nil {
+		strict := s.container("strict", "123", "--label=dovesnap.faucet.portacl=no-icmp")
+		s.seenAs(strict) // it has its network
+		if s.pings(strict, "172.12.0.1") == nil {
 			t.Error("a container's own ACL is not in force")
 		}
-		h.reaches(one, "172.12.0.3")
-		h.docker("rm", "-f", strict)
-		again := h.container("again", "123")
-		h.reaches(again, "172.12.0.1") // whatever was in force on that port
+		s.reaches(one, "172.12.0.3")
+		s.docker("rm", "-f", strict)
+		again := s.container("again", "123")
+		s.reaches(again, "172.12.0.1") // whatever was in force on that port
 
-		// The operator's file has one line more.
-		text, err := h.ReadFile(host.FaucetDir + "/faucet.yaml")
-		if err != nil || !strings.HasPrefix(text, operatorYAML) || strings.Count(strings.TrimPrefix(text, operatorYAML), "\n") > 3 {
-			t.Errorf("the operator's file: %v\n%s", err, text)
-		}
-		h.stop(daemon)
-		written := h.ourYAML()
-		h.dovesnap(managed...)
-		h.reaches(one, "172.12.0.3")
-		if now := h.ourYAML(); now != written {
-			t.Errorf("a restart changed the file:\n%s\nnow:\n%s", written, now)
-		}
-		h.docker("rm", "-f", one, two, again)
-		h.docker("network", "rm", "123")
-		eventually(t, patience, "the datapath to be withdrawn", func() error {
-			if text := h.ourYAML(); strings.Contains(text, "123") {
-				return fmt.Errorf("it has %s", text)
+		if s.mode == "file" { // the operator's has one line more
+			text, err := s.ReadFile(host.FaucetDir + "/faucet.yaml")
+			if err != nil || !strings.HasPrefix(text, operatorYAML) || strings.Count(strings.TrimPrefix(text, operatorYAML), "\n") > 3 {
+				t.Errorf("the operator's file: %v\n%s", err, text)
 			}
-			return nil
-		})
+		}
+		s.isWell()
+		told, written := s.told(), s.written()
+		s.stop(s.daemon)
+		s.startDaemon()
+		s.reaches(one, "172.12.0.3")
+		plain := s.container("plain", "123")
+		s.reaches(plain, "172.12.0.1")
+		s.docker("rm", "-f", plain)
+		s.isWell()
+		if now := s.told(); s.written() != written || now != told {
+			t.Errorf("a restart and a container without labels wrote\n%s\nagain, as\n%s", told, now)
+		}
+		s.docker("rm", "-f", one, two, again)
+		s.docker("network", "rm", "123")
+		s.isTold(nil, "123")
 	})
+}
+
+// written tells one writing of what Faucet is told from another.
+func (s *managedSite) written() string {
+	name := map[string]string{"file": "dovesnap.yaml", "rpc": "faucet.yaml"}
+	return s.run("stat", "-c%i %y", host.FaucetDir+"/"+name[s.mode])
 }
 
 // No packet of a container passes under a laxer ACL than its own, a hundred starts
@@ -103,8 +77,7 @@ func TestFaucetFile(t *testing.T) {
 func TestNothingPassesBeforeItsACL(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, host.Suites[0])
-	h.ready()
-	h.faucetFile(operatorYAML)
+	h.managed("file", operatorYAML)
 	h.createManaged("net", 12, "-o", "ovs.bridge.default_acl=open")
 	one := h.container("one", "net")
 	h.reaches(one, "172.12.0.1")

@@ -42,8 +42,7 @@ func on(network string, opts ...string) string {
 func TestFaucetOptionsMeetPackets(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, host.Suites[1])
-	h.ready()
-	h.faucetFile(operatorYAML + "  quiet: [{rule: {dl_type: 0x800, ip_proto: 1, actions: {allow: false}}}, {rule: {actions: {allow: true}}}]\n")
+	h.managed("file", operatorYAML+"  quiet: [{rule: {dl_type: 0x800, ip_proto: 1, actions: {allow: false}}}, {rule: {actions: {allow: true}}}]\n")
 	run := func(name string, args ...string) string {
 		h.docker(append(append([]string{"run", "-td", "--name=" + name}, args...), "busybox")...)
 		return name

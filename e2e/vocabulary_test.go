@@ -15,8 +15,7 @@ import (
 // labels with expressions.
 func TestVocabulary(t *testing.T) {
 	eachSuite(t, func(t *testing.T, h *testHost) {
-		h.ready()
-		h.faucetFile(operatorYAML + "  lab-only: [{rule: {dl_type: 0x800, ip_proto: 1, actions: {allow: false}}}, {rule: {actions: {allow: true}}}]\n")
+		h.managed("file", operatorYAML+"  lab-only: [{rule: {dl_type: 0x800, ip_proto: 1, actions: {allow: false}}}, {rule: {actions: {allow: true}}}]\n")
 		for i, driver := range []string{"ovs", "dovesnap"} {
 			name, subnet := "lab-"+driver, 20+i
 			h.docker("network", "create", "-d", driver, "--internal", "--subnet", fmt.Sprintf("172.%d.0.0/24", subnet), "--gateway", fmt.Sprintf("172.%d.0.1", subnet),
@@ -52,77 +51,33 @@ func TestVocabulary(t *testing.T) {
 // A container on two networks, in either order, and one that is connected while it
 // runs: each of its ports has the ACL of its network.
 func TestLabelOnSeveralNetworks(t *testing.T) {
-	eachSuite(t, func(t *testing.T, h *testHost) {
-		h.ready()
-		h.faucetFile(operatorYAML)
-		h.createManaged("a", 31, "-o", "ovs.bridge.default_acl=open")
-		h.createManaged("b", 32, "-o", "ovs.bridge.default_acl=open")
+	eachManaged(t, operatorYAML, func(t *testing.T, s *managedSite) {
+		s.createManaged("a", 31, "-o", "ovs.bridge.default_acl=open")
+		s.createManaged("b", 32, "-o", "ovs.bridge.default_acl=open")
 		check := func(box, what string) {
 			t.Helper()
-			h.reaches(box, "172.31.0.1")
+			s.reaches(box, "172.31.0.1")
 			eventually(t, patience, "nobody to be held", func() error {
-				if s, _ := h.try(host.Program, "status", "--json"); !strings.Contains(s, `"held": false`) || strings.Contains(s, `"held": true`) {
-					return fmt.Errorf("somebody is: %s", s)
+				if out, _ := s.try(host.Program, "status", "--json"); !strings.Contains(out, `"held": false`) || strings.Contains(out, `"held": true`) {
+					return fmt.Errorf("somebody is: %s", out)
 				}
 				return nil
 			})
-			if h.pings(box, "172.32.0.1") == nil {
+			if s.pings(box, "172.32.0.1") == nil {
 				t.Errorf("%s: the ACL on b is not in force", what)
 			}
 		}
 		label := "--label=dovesnap.faucet.portacl=open/b:nothing"
-		one := h.container("one", "a", label)
-		h.docker("network", "connect", "b", one)
+		one := s.container("one", "a", label)
+		s.docker("network", "connect", "b", one)
 		check(one, "connected while it runs")
-		h.docker("restart", "-t0", one)
+		s.docker("restart", "-t0", one)
 		check(one, "restarted")
-		h.docker("network", "disconnect", "a", one)
-		h.docker("network", "connect", "a", one)
+		s.docker("network", "disconnect", "a", one)
+		s.docker("network", "connect", "a", one)
 		check(one, "in another order")
-		two := h.container("two", "b", label)
-		h.docker("network", "connect", "a", two)
+		two := s.container("two", "b", label)
+		s.docker("network", "connect", "a", two)
 		check(two, "the other way round")
-	})
-}
-
-// Ports that somebody else puts on a bridge of ours are Faucet's to know, as long as
-// they are there.
-func TestPortsOfOthers(t *testing.T) {
-	eachSuite(t, func(t *testing.T, h *testHost) {
-		h.ready()
-		h.faucetFile(operatorYAML)
-		h.createManaged("net", 12)
-		one := h.container("one", "net")
-		h.reaches(one, "172.12.0.1")
-		// A machine of its own on a port that ovs-vsctl adds.
-		h.run("sh", "-c", `ip netns add vm && ip link add tap0 type veth peer name eth0 netns vm && ip link set tap0 up &&
-			ip netns exec vm ip addr add 172.12.0.99/24 dev eth0 && ip netns exec vm ip link set eth0 up && ethtool -K tap0 tx off >/dev/null 2>&1
-			ovs-vsctl --timeout=20 add-port `+h.bridge()+` tap0 -- set Interface tap0 ofport_request=200`)
-		h.reaches(one, "172.12.0.99")
-		if text := h.ourYAML(); !strings.Contains(text, "Physical interface tap0") {
-			t.Errorf("Faucet is told\n%s", text)
-		}
-		// Ports without a link of that name here do no harm.
-		h.run("ovs-vsctl", "--timeout=20", "add-port", h.bridge(), "vx0", "--", "set", "Interface", "vx0", "type=vxlan", "options:remote_ip=127.0.0.2")
-		h.run("ovs-vsctl", "--timeout=20", "add-port", h.bridge(), "in0", "--", "set", "Interface", "in0", "type=internal")
-		h.run("sh", "-c", "ip netns add elsewhere && ip link set in0 netns elsewhere")
-		eventually(t, patience, "the tunnel to be known", func() error {
-			if text := h.ourYAML(); !strings.Contains(text, "Physical interface vx0") || !strings.Contains(text, "Physical interface in0") {
-				return fmt.Errorf("Faucet is told\n%s", text)
-			}
-			return nil
-		})
-		h.run("sh", "-c", fmt.Sprintf("for p in tap0 vx0 in0; do ovs-vsctl --timeout=20 del-port %s $p; done", h.bridge()))
-		eventually(t, patience, "the ports to be withdrawn", func() error {
-			if text := h.ourYAML(); strings.Contains(text, "Physical interface") {
-				return fmt.Errorf("Faucet is told\n%s", text)
-			}
-			return nil
-		})
-		h.reaches(one, "172.12.0.1")
-		eventually(t, patience, "all to be well", func() error {
-			_, err := h.try(host.Program, "status")
-			return err
-		})
 	})
 }
