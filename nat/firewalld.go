@@ -22,7 +22,6 @@ const (
 	zoneName        = "dovesnap"
 	policyName      = "dovesnap-forward"
 	zoneLimit       = 15 * time.Second // of all that one Apply asks of firewalld
-	busLimit        = 2 * time.Second  // of that, to connect: the rest of Apply needs its time too
 )
 
 // firewallD asks firewalld.

@@ -4,7 +4,6 @@ package nat
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -22,7 +21,7 @@ import (
 type zone struct {
 	log  *slog.Logger
 	conn *dbus.Conn  // nil: no system bus, or nothing to ask it yet
-	rang atomic.Bool // firewalld was started, stopped or reloaded since apply
+	rang atomic.Bool // firewalld was started, stopped or reloaded since apply, or that failed
 
 	elsewhere map[string]string // bridges in another zone, and what was logged of it
 }
@@ -48,8 +47,7 @@ func (z *zone) apply(ctx context.Context, nets []spec.Network) error {
 			bridges = append(bridges, n.Bridge)
 		}
 	}
-	z.rang.Store(false)
-	if z.conn == nil && len(bridges) == 0 {
+	if rang := z.rang.Swap(false); !rang && z.conn == nil && len(bridges) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, zoneLimit)
@@ -82,59 +80,6 @@ func (z *zone) bind(f firewallD, bridges []string) error {
 	}
 	z.elsewhere = elsewhere
 	return nil
-}
-
-// connect connects to the system bus and listens; false without one.
-func (z *zone) connect(ctx context.Context) bool {
-	if z.conn != nil && z.conn.Connected() {
-		return true
-	}
-	z.close()
-	ctx, cancel := context.WithTimeout(ctx, busLimit)
-	defer cancel()
-	conn, err := systemBus(ctx)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil: // there may be a firewalld; the next Apply asks again
-		z.log.Warn("cannot look for firewalld", "err", err)
-		return false
-	default:
-		z.log.Debug("no system bus, and so no firewalld", "err", err)
-		return false
-	}
-	signals := make(chan *dbus.Signal, 8)
-	conn.Signal(signals)
-	go func() { // ends with the connection
-		for s := range signals { // the bus also says which name it gave us
-			if s.Name == firewalld+".Reloaded" || s.Name == "org.freedesktop.DBus.NameOwnerChanged" {
-				z.rang.Store(true)
-			}
-		}
-	}()
-	err = errors.Join(
-		conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface(firewalld), dbus.WithMatchMember("Reloaded")),
-		conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, firewalld)))
-	if err != nil {
-		z.log.Debug("cannot listen to firewalld", "err", err)
-		_ = conn.Close()
-		return false
-	}
-	z.conn = conn
-	return true
-}
-
-// systemBus connects to the system bus within ctx. The library's context is the
-// connection's, and bounds by ending it. (A local socket refuses at once when nobody
-// accepts, connect(2): EAGAIN; what can hang is the conversation.)
-func systemBus(ctx context.Context) (*dbus.Conn, error) {
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	inTime := context.AfterFunc(ctx, end)
-	conn, err := dbus.ConnectSystemBus(dbus.WithContext(life))
-	if !inTime() {
-		end()
-		err = fmt.Errorf("cannot talk to the system bus: %w", ctx.Err())
-	}
-	return conn, err
 }
 
 // removeZone removes zone and policy, where firewalld runs.

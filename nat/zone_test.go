@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ const busConfig = `<busconfig><type>system</type><listen>unix:path=%s/bus</liste
 <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/><allow user="*"/></policy></busconfig>`
 
 // bus starts a system bus for what the test and its children ask.
-func bus(t *testing.T) {
+func bus(t *testing.T) *exec.Cmd {
 	t.Helper()
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
 		t.Skip("needs dbus-daemon (apt install dbus-daemon)")
@@ -32,8 +33,9 @@ func bus(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "bus.conf"), []byte(fmt.Sprintf(busConfig, dir)), 0o644))
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+dir+"/bus")
-	child(t, "dbus-daemon", "--config-file="+dir+"/bus.conf", "--nofork", "--nopidfile")
+	cmd := child(t, "dbus-daemon", "--config-file="+dir+"/bus.conf", "--nofork", "--nopidfile")
 	await(t, func() bool { _, err := os.Stat(dir + "/bus"); return err == nil })
+	return cmd
 }
 
 // child runs a program in the test's network namespace until the test ends.
@@ -213,4 +215,28 @@ func TestBusHangs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(h.ctx, 50*time.Millisecond)
 	defer cancel()
 	wantError(t, removeZone(ctx), `cannot remove zone "dovesnap" from firewalld: `, "deadline exceeded")
+}
+
+// What could not be told while the bus hung is told when it goes on.
+func TestBusGoesOn(t *testing.T) {
+	h := newHost(t, "nft")
+	daemon := bus(t)
+	startFirewalld(t)
+	t.Cleanup(h.Close)
+	h.apply(natA)
+	must(t, daemon.Process.Signal(syscall.SIGSTOP))
+	ctx, cancel := context.WithTimeout(h.ctx, 100*time.Millisecond)
+	defer cancel()
+	wantError(t, h.Apply(ctx, nil, nil), "cannot put bridges into firewalld's zone", "deadline exceeded")
+	must(t, daemon.Process.Signal(syscall.SIGCONT))
+	if !h.changed() {
+		t.Error("Check is content")
+	}
+	h.apply()
+	if got := inZone(t); got != "" {
+		t.Error("in the zone:", got)
+	}
+	if h.changed() {
+		t.Error("Check sees a change")
+	}
 }
