@@ -137,14 +137,14 @@ func (t *Table) Apply(ctx context.Context, nets []spec.Network, endpoints []spec
 			t.endpoints[e.ID] = e
 		}
 	}
-	t.look(ctx, nets)
 	// First, since firewalld reads its configuration again when the zone is new, and
 	// flushes everybody's rules then.
 	zoneErr := t.zone.apply(ctx, nets)
+	found4 := t.look(ctx, nets)
 	published := slices.Collect(maps.Values(t.endpoints))
 	rules := Render(nets, published, t.links)
-	wrote4, err4 := t.v4.apply(ctx, rules.V4)
-	wrote6, err6 := t.v6.apply(ctx, rules.V6)
+	wrote4, err4 := t.v4.apply(ctx, rules.V4, found4)
+	wrote6, err6 := t.v6.apply(ctx, rules.V6, nil)
 	if wrote4 || wrote6 {
 		t.dropFlows(ctx, nil, publishedBy(published))
 	}
@@ -185,20 +185,23 @@ func (t *Table) linked() bool {
 
 // look finds the links that the rules must name; what cannot be read now is as it
 // was. It looks at iptables in one family: Docker has a network's bridge in IPv4's,
-// also where that has IPv6.
-func (t *Table) look(ctx context.Context, nets []spec.Network) {
+// also where that has IPv6. It returns what it read there, if anything.
+func (t *Table) look(ctx context.Context, nets []spec.Network) *listing {
 	if !slices.ContainsFunc(nets, func(n spec.Network) bool { return n.Mode == spec.NAT }) {
-		return
+		return nil
 	}
 	if others, err := notDockers(); err == nil {
 		t.links.Others = others
 	} else {
 		t.log.Warn("cannot list the host's addresses", "err", err)
 	}
-	if now, err := t.v4.tool.read(ctx); err == nil { // else apply says so
-		t.links.Docker = now.dockerBridges()
-		t.v4.docker = t.links.Docker
+	found, err := t.v4.read(ctx)
+	if err != nil {
+		return nil // apply will say so
 	}
+	t.links.Docker = found.rules.dockerBridges()
+	t.v4.docker = t.links.Docker
+	return &found
 }
 
 // settings returns what the kernel's settings should be.

@@ -261,6 +261,26 @@ func TestReadTableByTable(t *testing.T) {
 	}
 }
 
+// A pass that has nothing to write costs one listing a family.
+func TestApplyReadsOnce(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, h *host) {
+		h.apply(dualE)
+		dir := t.TempDir()
+		for _, tool := range []*tool{h.v4.tool, h.v6.tool} {
+			name := filepath.Base(tool.path)
+			script := "#!/bin/sh\necho " + name + " >> " + dir + "/runs\nexec " + tool.path + "-save \"$@\"\n"
+			must(t, os.WriteFile(dir+"/"+name+"-save", []byte(script), 0o755))
+			tool.path = dir + "/" + name
+		}
+		h.apply(dualE)
+		runs, err := os.ReadFile(dir + "/runs")
+		must(t, err)
+		if n := len(strings.Fields(string(runs))); n != 2 {
+			t.Errorf("%d listings: %q", n, runs)
+		}
+	})
+}
+
 // A user's rule that jumps to our chain is the user's to remove.
 func TestChainInUse(t *testing.T) {
 	eachFlavour(t, func(t *testing.T, h *host) {

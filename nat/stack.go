@@ -37,9 +37,21 @@ type stack struct {
 	seenAt  time.Time
 }
 
+// listing is what the tables had, and the generation before they were read.
+type listing struct {
+	rules      saved
+	generation string
+}
+
+func (s *stack) read(ctx context.Context) (listing, error) {
+	generation, _ := s.tool.generation()
+	rules, err := s.tool.read(ctx)
+	return listing{rules, generation}, err
+}
+
 // apply makes the family's rules what is wanted, and reports whether anything had
-// to be written.
-func (s *stack) apply(ctx context.Context, want Family) (wrote bool, err error) {
+// to be written. found is what was just read; nil: nothing.
+func (s *stack) apply(ctx context.Context, want Family, found *listing) (wrote bool, err error) {
 	if want.keepsOff() && (s.tool == nil || readValue(ipv6Disabled) == "") {
 		want = Family{} // there is no IPv6 to keep off, or nothing to do it with
 	}
@@ -51,7 +63,7 @@ func (s *stack) apply(ctx context.Context, want Family) (wrote bool, err error) 
 		s.applied = false
 		return false, fmt.Errorf("cannot write %s packet filter rules: cannot find %s: install it (Debian: apt install iptables)", s.name, s.command)
 	}
-	if wrote, err = s.write(ctx, want); err != nil {
+	if wrote, err = s.write(ctx, want, found); err != nil {
 		s.applied = false
 		return wrote, fmt.Errorf("cannot write %s packet filter rules: %w", s.name, err)
 	}
@@ -59,7 +71,7 @@ func (s *stack) apply(ctx context.Context, want Family) (wrote bool, err error) 
 	return wrote, nil
 }
 
-func (s *stack) write(ctx context.Context, want Family) (wrote bool, err error) {
+func (s *stack) write(ctx context.Context, want Family, found *listing) (wrote bool, err error) {
 	if s.applied && !s.guard && s.want.empty() && want.empty() {
 		return false, nil
 	}
@@ -69,11 +81,14 @@ func (s *stack) write(ctx context.Context, want Family) (wrote bool, err error) 
 		}
 		s.others = s.others[1:]
 	}
-	before, _ := s.tool.generation()
-	now, err := s.tool.read(ctx)
-	if err != nil {
-		return false, err
+	if found == nil {
+		l, err := s.read(ctx)
+		if err != nil {
+			return false, err
+		}
+		found = &l
 	}
+	now := found.rules
 	s.recall(now)
 	if s.guard && !want.forwards() {
 		if err := s.stopForwarding(); err != nil {
@@ -82,7 +97,7 @@ func (s *stack) write(ctx context.Context, want Family) (wrote bool, err error) 
 	}
 	jumps := now.jumps(want, s.guard)
 	if s.applied && s.want.equal(want) && sameChains(s.written, now.own()) && now.inPlace(jumps) {
-		s.see(before)
+		s.see(found.generation)
 		return false, nil
 	}
 	// The contents before the jumps: a chain that is jumped to while it is empty
@@ -110,11 +125,10 @@ func (s *stack) write(ctx context.Context, want Family) (wrote bool, err error) 
 
 // remember notes how the host prints what was written.
 func (s *stack) remember(ctx context.Context) error {
-	generation, _ := s.tool.generation()
-	now, err := s.tool.read(ctx)
+	found, err := s.read(ctx)
 	if err == nil {
-		s.written = now.own()
-		s.see(generation)
+		s.written = found.rules.own()
+		s.see(found.generation)
 	}
 	return err
 }
