@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 
@@ -70,55 +69,4 @@ func TestManaged(t *testing.T) {
 func (s *managedSite) written() string {
 	name := map[string]string{"file": "dovesnap.yaml", "rpc": "faucet.yaml"}
 	return s.run("stat", "-c%i %y", host.FaucetDir+"/"+name[s.mode])
-}
-
-// No packet of a container passes under a laxer ACL than its own, a hundred starts
-// in a row, and with the one that a driver-opt names.
-func TestNothingPassesBeforeItsACL(t *testing.T) {
-	t.Parallel()
-	h := newHost(t, host.Suites[0])
-	h.managed("file", operatorYAML)
-	h.createManaged("net", 12, "-o", "ovs.bridge.default_acl=open")
-	one := h.container("one", "net")
-	h.reaches(one, "172.12.0.1")
-	from := h.container("from", "net") // its rules are the default's as well
-	h.reaches(from, "172.12.0.1")
-
-	// What reaches the host from the address that the containers below have.
-	address := h.docker("inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", from)
-	h.docker("rm", "-f", from)
-	h.run("iptables", "-t", "raw", "-I", "PREROUTING", "-s", address, "-j", "ACCEPT")
-	passed := func() int {
-		for _, line := range strings.Split(h.run("iptables", "-t", "raw", "-nvxL", "PREROUTING"), "\n") {
-			if strings.Contains(line, address) {
-				return must[int](t)(strconv.Atoi(strings.Fields(line)[0]))
-			}
-		}
-		t.Fatal("the counter is gone")
-		return 0
-	}
-	_, _ = h.try("docker", "run", "--rm", "--net=net", "--ip="+address, "busybox", "ping", "-c1", "-W5", "172.12.0.1")
-	if passed() == 0 {
-		t.Fatal("the counter counts nothing")
-	}
-	before := passed()
-	for i := range 100 {
-		how := []string{"--net=net", "--label=dovesnap.faucet.portacl=other:open/nothing"}
-		if i%10 == 9 {
-			how = []string{"--network=name=net,ip=" + address + ",driver-opt=dovesnap.faucet.portacl=nothing"}
-		} else {
-			how = append(how, "--ip="+address)
-		}
-		args := append(append([]string{"docker", "run", "--rm"}, how...), "busybox", "ping", "-c6", "-i0.02", "-W1", "172.12.0.1")
-		if out, err := h.try(args...); err == nil {
-			t.Fatalf("start %d: the gateway answers: %s", i, out)
-		}
-		if now := passed(); now != before {
-			t.Fatalf("start %d: %d packets passed", i, now-before)
-		}
-		if i%20 == 19 { // and with the default on that port in between
-			_, _ = h.try("docker", "run", "--rm", "--net=net", "--ip="+address, "busybox", "ping", "-c1", "-W5", "172.12.0.1")
-			before = passed()
-		}
-	}
 }

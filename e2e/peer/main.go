@@ -6,6 +6,7 @@
 //	peer serve PORT…           tcp and udp, IPv4 and IPv6; answers with the source it sees
 //	peer ask tcp|udp ADDRESS:PORT   prints that answer, or ends with status 1
 //	peer tag DEVICE VLAN MAC        sends a hundred tagged frames to MAC
+//	peer watch DEVICE MAC           prints the EtherType of each frame from MAC
 package main
 
 import (
@@ -21,7 +22,7 @@ import (
 const patience = 2 * time.Second
 
 func main() {
-	err := fmt.Errorf("usage: peer serve PORT… | ask tcp|udp ADDRESS:PORT | tag DEVICE VLAN MAC")
+	err := fmt.Errorf("usage: peer serve PORT… | ask tcp|udp ADDRESS:PORT | tag DEVICE VLAN MAC | watch DEVICE MAC")
 	switch {
 	case len(os.Args) > 2 && os.Args[1] == "serve":
 		err = serve(os.Args[2:])
@@ -29,6 +30,8 @@ func main() {
 		err = ask(os.Args[2], os.Args[3])
 	case len(os.Args) == 5 && os.Args[1] == "tag":
 		err = tag(os.Args[2], os.Args[3], os.Args[4])
+	case len(os.Args) == 4 && os.Args[1] == "watch":
+		err = watch(os.Args[2], os.Args[3])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

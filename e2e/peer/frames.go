@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -42,4 +43,34 @@ func tag(device, vlan, to string) error {
 		}
 	}
 	return nil
+}
+
+// watch prints the EtherType of each frame that arrives from a MAC address.
+func watch(device, from string) error {
+	link, err := net.InterfaceByName(device)
+	if err != nil {
+		return err
+	}
+	mac, err := net.ParseMAC(from)
+	if err != nil {
+		return err
+	}
+	all := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // packet(7): in network order
+	socket, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(all))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(socket)
+	if err := unix.Bind(socket, &unix.SockaddrLinklayer{Protocol: all, Ifindex: link.Index}); err != nil {
+		return err
+	}
+	for frame := make([]byte, 2048); ; {
+		n, _, err := unix.Recvfrom(socket, frame, 0)
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		if n >= 14 && bytes.Equal(frame[6:12], mac) {
+			fmt.Printf("%04x\n", frame[12:14])
+		}
+	}
 }
