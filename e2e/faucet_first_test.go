@@ -25,9 +25,7 @@ type watched struct {
 
 func (s *managedSite) watched() *watched {
 	s.t.Helper()
-	if err := s.Install(must[string](s.t)(peerBinary()), peerPath); err != nil {
-		s.t.Fatal(err)
-	}
+	s.installPeer()
 	s.machine("wit0", "172.12.0.90")
 	s.createManaged("net", 12, "--ipv6", "--subnet=fd00:12::/64", "-o", "ovs.bridge.default_acl=open", "-o", "ovs.bridge.add_ports=wit0")
 	s.reaches(s.container("one", "net"), "172.12.0.90")

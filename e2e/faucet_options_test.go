@@ -75,9 +75,7 @@ func TestFaucetOptionsMeetPackets(t *testing.T) {
 		h.createManaged("copro", 42, "-o", "ovs.bridge.add_copro_ports=copro0/9")
 		one := run("copied", on("copro", "ovs.port.ofport=40"))
 		h.reaches(one, "172.42.0.1")
-		if err := h.Install(must[string](t)(peerBinary()), peerPath); err != nil {
-			t.Fatal(err)
-		}
+		h.installPeer()
 		received := func() int {
 			return must[int](t)(strconv.Atoi(h.docker("exec", one, "cat", "/sys/class/net/eth0/statistics/rx_packets")))
 		}
@@ -96,6 +94,36 @@ func TestFaucetOptionsMeetPackets(t *testing.T) {
 		}
 		h.docker("rm", "-f", one)
 		h.docker("network", "rm", "copro")
+	})
+	t.Run("trunks", func(t *testing.T) {
+		h := h.in(t)
+		h.createManaged("trunked", 47)
+		h.installPeer()
+		trunk := run("trunk", `--network=name=trunked,"driver-opt=ovs.port.trunks=10,30-31"`)
+		h.docker("cp", peerPath, trunk+":/bin/peer")
+		for vid, passes := range map[string]bool{"10": true, "20": false, "31": true} {
+			box := run("in"+vid, on("trunked", "ovs.port.vlan="+vid))
+			h.pings(box, "172.47.0.99") // so that Faucet knows where it is
+			received := func() int {
+				return must[int](t)(strconv.Atoi(h.docker("exec", box, "cat", "/sys/class/net/eth0/statistics/rx_packets")))
+			}
+			send := func() { h.docker("exec", trunk, "peer", "tag", "eth0", vid, h.mac(box)) }
+			before := received()
+			if passes {
+				eventually(t, patience, "frames with tag "+vid+" to arrive", func() error {
+					send()
+					if now := received(); now < before+50 {
+						return fmt.Errorf("it has %d packets, after %d", now, before)
+					}
+					return nil
+				})
+			} else if send(); received() > before+50 {
+				t.Errorf("frames with tag %s arrive, which is not of the trunk", vid)
+			}
+			h.docker("rm", "-f", box)
+		}
+		h.docker("rm", "-f", trunk)
+		h.docker("network", "rm", "trunked")
 	})
 	t.Run("nat_acl", func(t *testing.T) {
 		h := h.in(t)

@@ -19,6 +19,13 @@ var peerBinary = sync.OnceValues(func() (string, error) {
 	return path, host.Build(context.Background(), "..", false, "build", "-o", path, "./e2e/peer")
 })
 
+func (h *testHost) installPeer() {
+	h.t.Helper()
+	if err := h.Install(must[string](h.t)(peerBinary()), peerPath); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // dualStackFlags make Docker's bridge publish in IPv6, which it does by itself
 // from 27 on.
 func (h *testHost) dualStackFlags() []string {
@@ -37,9 +44,7 @@ func (h *testHost) suite() string {
 // readyToPublish is ready, with the peer in place.
 func (h *testHost) readyToPublish() (pristine string) {
 	h.t.Helper()
-	if err := h.Install(must[string](h.t)(peerBinary()), peerPath); err != nil {
-		h.t.Fatal(err)
-	}
+	h.installPeer()
 	return h.ready(h.dualStackFlags()...)
 }
 
