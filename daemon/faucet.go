@@ -34,7 +34,11 @@ func newCourier(cfg config.Config, log *slog.Logger) (*faucet.Courier, error) {
 		if err != nil {
 			return nil, err
 		}
-		return faucet.NewRPC(faucet.RPCConfig{Server: server, Metrics: c.Metrics, Owner: owner, State: fileConfig(cfg).State}, log)
+		there := faucet.RPCConfig{Server: server, Metrics: c.Metrics, Reload: c.Reload, Owner: owner, State: fileConfig(cfg).State}
+		if there.Reload == faucet.ReloadAuto {
+			there.Reload = faucet.ReloadWatch // a faucet.service here need not be the server's
+		}
+		return faucet.NewRPC(there, log)
 	}
 	return nil, nil
 }

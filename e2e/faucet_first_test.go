@@ -110,7 +110,7 @@ func (w *watched) nothingPasses(n int) {
 // No packet of a container passes under a laxer ACL than its own, a hundred starts
 // in a row.
 func TestNothingPassesBeforeItsACL(t *testing.T) {
-	for i, mode := range []string{"file", "rpc"} {
+	for i, mode := range []string{"file", "rpc, watch"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			newHost(t, host.Suites[i]).managed(mode, operatorYAML).watched().nothingPasses([]int{100, 40}[i])

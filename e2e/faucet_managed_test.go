@@ -15,17 +15,20 @@ import (
 // managedFile are the flags of a daemon that writes Faucet's file and sends it a HUP.
 var managedFile = []string{"--faucet-mode=file", "--faucet-reload=pidfile:" + host.FaucetPIDFile}
 
-// managedRPC are those of one that tells faucetconfrpc, for a Faucet that watches.
-var managedRPC = []string{"--faucet-mode=rpc", "--faucet-rpc-address=" + host.FaucetConfRPCAddress,
+// watchedRPC are those of one that tells faucetconfrpc, for a Faucet that watches its
+// files, and managedRPC for one that gets a HUP as well.
+var watchedRPC = []string{"--faucet-mode=rpc", "--faucet-rpc-address=" + host.FaucetConfRPCAddress,
 	"--faucet-rpc-server-name=faucetconfrpc", "--faucet-rpc-keydir=" + host.FaucetDir}
+
+var managedRPC = append([]string{"--faucet-reload=pidfile:" + host.FaucetPIDFile}, watchedRPC...)
 
 // A managedSite is a host whose Faucet dovesnap configures, in one of two ways.
 type managedSite struct {
 	*testHost
-	mode            string
+	mode            string // file, rpc, or "rpc, watch"
 	dockerd, daemon *host.Process
 	faucet          *host.Faucet
-	server          *host.Process // faucetconfrpc, in mode rpc
+	server          *host.Process // faucetconfrpc, but in mode file
 }
 
 // eachManaged runs test in each suite with mode file, and in one with mode rpc: what
@@ -49,11 +52,11 @@ func (h *testHost) managed(mode, config string) *managedSite {
 	s := &managedSite{testHost: h, mode: mode}
 	s.startDocker()
 	h.docker("run", "--rm", "busybox", "true")
-	if mode == "rpc" {
+	if mode != "file" {
 		h.keys("faucetconfrpc")
 	}
 	s.startFaucet(config)
-	if mode == "rpc" {
+	if mode != "file" {
 		s.startServer()
 	} else {
 		if err := h.Install(must[string](h.t)(binary()), host.Program); err != nil {
@@ -69,15 +72,21 @@ func (s *managedSite) startDocker() { s.dockerd = s.testHost.dockerd() }
 
 func (s *managedSite) startDaemon() {
 	s.t.Helper()
-	flags := map[string][]string{"file": managedFile, "rpc": managedRPC}
-	s.daemon = s.dovesnap(flags[s.mode]...)
+	s.daemon = s.dovesnap(s.flags()...)
+}
+
+func (s *managedSite) flags() []string {
+	return map[string][]string{"file": managedFile, "rpc": managedRPC, "rpc, watch": watchedRPC}[s.mode]
 }
 
 // startFaucet starts it with config, or with the one that is there.
 func (s *managedSite) startFaucet(config string) {
 	s.t.Helper()
-	watch := map[string]string{"file": "0", "rpc": "1"}
-	s.faucet = s.testHost.faucet(config, "FAUCET_CONFIG_STAT_RELOAD="+watch[s.mode])
+	watch := "0"
+	if s.mode == "rpc, watch" {
+		watch = "1"
+	}
+	s.faucet = s.testHost.faucet(config, "FAUCET_CONFIG_STAT_RELOAD="+watch)
 }
 
 func (s *managedSite) startServer() { s.server = s.confRPC() }
@@ -101,9 +110,15 @@ func (h *testHost) confRPC() *host.Process {
 // told is what Faucet is told: the file that dovesnap writes, or the one that
 // faucetconfrpc keeps.
 func (s *managedSite) told() string {
-	name := map[string]string{"file": "/dovesnap.yaml", "rpc": "/faucet.yaml"}
-	text, _ := s.ReadFile(host.FaucetDir + name[s.mode])
+	text, _ := s.ReadFile(s.toldIn())
 	return text
+}
+
+func (s *managedSite) toldIn() string {
+	if s.mode == "file" {
+		return host.FaucetDir + "/dovesnap.yaml"
+	}
+	return host.FaucetDir + "/faucet.yaml"
 }
 
 // isTold waits until Faucet is told of everything in with, and of nothing in without.

@@ -62,7 +62,7 @@ func (s *managedSite) parties() []party {
 		{"ovs-vswitchd killed", again("ovs-vswitchd"), nil, nothing},
 		{"ovsdb-server killed", again("ovsdb-server"), nil, nothing},
 	}
-	if s.mode == "rpc" {
+	if s.mode != "file" {
 		all = append(all,
 			party{"faucetconfrpc killed", func() { s.kill(s.server) }, s.changes, s.startServer},
 			party{"faucetconfrpc hangs", func() { s.signal(s.server, unix.SIGSTOP) }, s.changes, func() { s.signal(s.server, unix.SIGCONT) }})

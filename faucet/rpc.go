@@ -16,6 +16,7 @@ import (
 type RPCConfig struct {
 	Server  rpc.Config
 	Metrics string // URL of Faucet's Prometheus exporter
+	Reload  string // as in FileConfig, for a Faucet on this host
 	// Owner tells this host's part of the server's file from other hosts'. It must
 	// stay the same, and have no space.
 	Owner string
@@ -29,6 +30,7 @@ func NewRPC(cfg RPCConfig, log *slog.Logger) (*Courier, error) {
 		return nil, err
 	}
 	b := newRPCBackend(client, cfg.Owner, "faucet.yaml at "+cfg.Server.Address, newMetrics(cfg.Metrics))
+	b.reload = cfg.Reload
 	return newCourier(b, cfg.Owner, cfg.State, log), nil
 }
 
@@ -46,6 +48,7 @@ type rpcBackend struct {
 	owner   string
 	where   string
 	metrics metrics
+	reload  string
 
 	lookAt time.Time
 	delay  time.Duration // after a look that failed
@@ -74,7 +77,7 @@ func (r *rpcBackend) mode() string { return "rpc" }
 func (r *rpcBackend) sweep() error { return nil } // the server's files are the server's
 
 func (r *rpcBackend) hint() string {
-	return "does it watch the files that faucetconfrpc writes (FAUCET_CONFIG_STAT_RELOAD=1), and is faucet.metrics its own?"
+	return "does it watch the files that faucetconfrpc writes (FAUCET_CONFIG_STAT_RELOAD=1) or is it told (faucet.reload), and is faucet.metrics its own?"
 }
 
 func (r *rpcBackend) look(ctx context.Context, eager bool) (seen, error) {
@@ -175,16 +178,16 @@ func (r *rpcBackend) deliver(ctx context.Context, c Config) (delivered, error) {
 	return delivered{ours: now.ours, version: now.version}, err
 }
 
-// tell does nothing at first: the server's Faucet watches its file. When that does
-// not help, the operator may have edited the file, so that we don't know by which
-// hash Faucet knows it; the server writes it anew when it merges what is there.
+// tell leaves it to a Faucet that watches its files, if there is no other way. When
+// that does not help, the operator may have edited the file, so that we don't know by
+// which hash Faucet knows it; the server writes it anew when it merges what is there.
 func (r *rpcBackend) tell(ctx context.Context) error {
 	if r.told++; r.told < 3 {
-		return nil
+		return reload(ctx, r.reload)
 	}
 	err := r.s.Merge(ctx, block(part{ACLs: ownACLs()}))
 	r.lookAt = time.Time{}
-	return err
+	return errors.Join(err, reload(ctx, r.reload))
 }
 
 func (r *rpcBackend) loaded(ctx context.Context) (loaded, error) {

@@ -205,3 +205,17 @@ func TestRPCFromNothing(t *testing.T) {
 	c.Want(spec.NewState(), nil)
 	await(t, "the end", c, func() bool { return c.Status().Delivered && !strings.Contains(s.file(), "host1") })
 }
+
+// A server's Faucet that runs here can be told, as with a file of ours.
+func TestRPCTellsFaucet(t *testing.T) {
+	r := newRPCBackend(newFakeServer(t, serversFile), "host1", "fake", newMetrics(""))
+	if err := r.tell(t.Context()); err != nil {
+		t.Errorf("one that watches: %v", err)
+	}
+	r.reload = "pidfile:" + filepath.Join(t.TempDir(), "none")
+	for range 3 {
+		if err := r.tell(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot find Faucet's process") {
+			t.Errorf("it is not told: %v", err)
+		}
+	}
+}

@@ -66,7 +66,4 @@ func TestManaged(t *testing.T) {
 }
 
 // written tells one writing of what Faucet is told from another.
-func (s *managedSite) written() string {
-	name := map[string]string{"file": "dovesnap.yaml", "rpc": "faucet.yaml"}
-	return s.run("stat", "-c%i %y", host.FaucetDir+"/"+name[s.mode])
-}
+func (s *managedSite) written() string { return s.run("stat", "-c%i %y", s.toldIn()) }
