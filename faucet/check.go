@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"dovesnap/whole"
 )
 
 const (
@@ -87,7 +89,7 @@ var reason = regexp.MustCompile(`(?s)InvalidConfigError\((['"])(.*)['"]\)`)
 func copyWith(file, to string, moved map[string]string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("cannot read %q: %w", file, cause(err))
+		return fmt.Errorf("cannot read %q: %w", file, whole.Cause(err))
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil || len(doc.Content) == 0 {

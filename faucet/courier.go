@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dovesnap/spec"
+	"dovesnap/whole"
 )
 
 // Courier brings what is wanted to Faucet, and knows what has arrived. Its methods
@@ -119,7 +120,7 @@ func withVLAN(vlans map[int]VLAN, vid int, v VLAN) map[int]VLAN {
 
 // Run delivers until ctx ends. There is one for a file, on all of the host.
 func (c *Courier) Run(ctx context.Context) error {
-	if err := errors.Join(c.b.sweep(), sweep(c.state)); err != nil {
+	if err := errors.Join(c.b.sweep(), whole.Sweep(c.state)); err != nil {
 		c.log.Warn("what an earlier dovesnap did not finish is left", "err", err)
 	}
 	for ctx.Err() == nil {

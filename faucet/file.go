@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"dovesnap/whole"
 )
 
 // FileConfig says where the file mode's files are.
@@ -48,9 +50,9 @@ func (f *fileBackend) mode() string { return "file" }
 func (f *fileBackend) sweep() error {
 	err := os.RemoveAll(f.copies())
 	if err != nil {
-		err = fmt.Errorf("cannot remove %q: %w", f.copies(), cause(err))
+		err = fmt.Errorf("cannot remove %q: %w", f.copies(), whole.Cause(err))
 	}
-	return errors.Join(err, sweep(f.cfg.File))
+	return errors.Join(err, whole.Sweep(f.cfg.File))
 }
 
 func (f *fileBackend) hint() string {
@@ -61,7 +63,7 @@ func (f *fileBackend) look(context.Context, bool) (seen, error) {
 	if now := stampOf(f.cfg.File); now != f.stamp || now.missing {
 		text, err := os.ReadFile(f.cfg.File)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return seen{}, fmt.Errorf("cannot read %q: %w", f.cfg.File, cause(err))
+			return seen{}, fmt.Errorf("cannot read %q: %w", f.cfg.File, whole.Cause(err))
 		}
 		f.stamp, f.ours = now, string(text)
 	}
@@ -93,7 +95,7 @@ func (o Others) clashes() error {
 
 func (f *fileBackend) deliver(_ context.Context, c Config) (delivered, error) {
 	text := c.String()
-	if err := replace(f.cfg.File, []byte(text), 0o644, nil); err != nil {
+	if err := whole.Write(f.cfg.File, []byte(text), 0o644, nil); err != nil {
 		return delivered{}, err
 	}
 	f.stamp, f.ours = stampOf(f.cfg.File), text

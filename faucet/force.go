@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"dovesnap/spec"
+	"dovesnap/whole"
 )
 
 // force is what Faucet may have in force, oldest first: the version that it is
@@ -104,7 +105,7 @@ func save(file string, p policies) error {
 	}
 	if len(p) == 0 {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("cannot remove %q: %w", file, cause(err))
+			return fmt.Errorf("cannot remove %q: %w", file, whole.Cause(err))
 		}
 		return nil
 	}
@@ -118,7 +119,7 @@ func save(file string, p policies) error {
 	if err != nil {
 		return fmt.Errorf("cannot write %q: %w", file, err)
 	}
-	return replace(file, text, 0o600, nil)
+	return whole.Write(file, text, 0o600, nil)
 }
 
 // load reads what save wrote; waits reports that something was there. A file that

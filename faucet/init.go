@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"dovesnap/whole"
 )
 
 const optional = "include-optional"
@@ -34,20 +36,20 @@ func Init(config, file string) (changed bool, line string, err error) {
 		name = filepath.Base(realpath(file))
 	}
 	target := realpath(config)
-	if err := sweep(target); err != nil {
+	if err := whole.Sweep(target); err != nil {
 		return false, "", err
 	}
 	info, err := os.Stat(target)
 	if errors.Is(err, fs.ErrNotExist) {
 		text, line := addInclude(nil, nil, name)
-		return true, line, replace(target, text, 0o644, nil)
+		return true, line, whole.Write(target, text, 0o644, nil)
 	}
 	if err != nil {
-		return false, "", fmt.Errorf("cannot read Faucet's configuration %q: %w", config, cause(err))
+		return false, "", fmt.Errorf("cannot read Faucet's configuration %q: %w", config, whole.Cause(err))
 	}
 	text, err := os.ReadFile(target)
 	if err != nil {
-		return false, "", fmt.Errorf("cannot read Faucet's configuration %q: %w", config, cause(err))
+		return false, "", fmt.Errorf("cannot read Faucet's configuration %q: %w", config, whole.Cause(err))
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
@@ -57,7 +59,7 @@ func Init(config, file string) (changed bool, line string, err error) {
 	if edited == nil || !includes(edited, name) {
 		return false, "", fmt.Errorf("cannot add an include to %q: it is not written in YAML's block style; add %s: [%s] to it yourself", config, optional, name)
 	}
-	return true, line, replace(target, edited, info.Mode().Perm(), info)
+	return true, line, whole.Write(target, edited, info.Mode().Perm(), info)
 }
 
 // includes makes sure that the edit means what it should.

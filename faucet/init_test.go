@@ -118,23 +118,3 @@ func TestInitThroughLink(t *testing.T) {
 		t.Error("the link is gone", to, err)
 	}
 }
-
-func TestReplaceLeavesNothingElse(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "dovesnap.yaml")
-	for _, text := range []string{"a", "b"} {
-		if err := replace(file, []byte(text), 0o644, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := replace(filepath.Join(dir, "d"), nil, 0o644, nil); err == nil || err.Error() != `cannot write "`+dir+`/d": file exists` {
-		t.Errorf("got %v", err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 || read(t, file) != "b" {
-		t.Error(entries, err)
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"dovesnap/spec"
+	"dovesnap/whole"
 )
 
 // Others is what Faucet's configuration has beside ours: the operator's.
@@ -47,14 +48,6 @@ type reader struct {
 	paths        map[string]string // to where each path led, with links followed
 	others       Others
 	err          error
-}
-
-// stamp tells whether a file has changed.
-type stamp struct {
-	size    int64
-	mtime   int64
-	ino     uint64
-	missing bool
 }
 
 // read returns what the operator's file and all that it includes have; false when
@@ -150,7 +143,7 @@ func (r *reader) include(file string, via []string, loaded map[string]bool, into
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot read Faucet's configuration %q: %w", file, cause(err))
+		return fmt.Errorf("cannot read Faucet's configuration %q: %w", file, whole.Cause(err))
 	}
 	var o operators
 	if err := o.parse(string(text)); err != nil {

@@ -20,12 +20,13 @@ import (
 // know one another.
 var may = map[string][]string{
 	"spec":       {},
+	"whole":      {},
 	"ovs":        {"spec"},
 	"link":       {"spec"},
 	"nat":        {"spec"},
-	"faucet":     {"spec"},
+	"faucet":     {"spec", "whole"},
 	"dhcp":       {"spec"},
-	"supervisor": {"spec"},
+	"supervisor": {"spec", "whole"},
 	"config":     {"spec"},
 	"status":     {"spec"},
 	"service":    {"systemd"},
