@@ -89,6 +89,7 @@ func (c Config) pidFile(name string) string { return c.RunDir + "/" + name + ".p
 func (c Config) logFile(name string) string { return c.StateDir + "/" + name + ".log" }
 func (c Config) lockFile() string           { return c.StateDir + "/supervisor.lock" }
 func (c Config) flowsDir() string           { return c.StateDir + "/flows" }
+func (c Config) triesFile() string          { return c.StateDir + "/restoring" }
 func (c Config) database() string           { return c.DBDir + "/conf.db" }
 
 // ctl is the control socket (ovs-appctl's) of the daemon with that pid.

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dovesnap/whole"
 )
 
 const keepCopies = 3 // backups, and damaged databases, of each the newest
@@ -32,7 +34,13 @@ func (c Config) prepareDatabase(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := c.sweepDatabase(); err != nil {
+		log.Warn("what an earlier dovesnap did not finish is left", "err", err)
+	}
 	if _, err := os.Stat(db); os.IsNotExist(err) {
+		if err := os.MkdirAll(filepath.Dir(db), 0o755); err != nil {
+			return err
+		}
 		log.Info("creating the Open vSwitch database", "file", db)
 		if err := c.noteCreated("conf.db"); err != nil {
 			return err
@@ -60,13 +68,13 @@ func (c Config) prepareDatabase(ctx context.Context, log *slog.Logger) error {
 	return backup(db, log)
 }
 
-// resolve follows a symlink even to a file that is not there yet, so that every
-// rename happens beside the real file and the link stays.
+// resolve follows a symlink even to a file that is not there, so that every rename
+// happens beside the real file and the link stays.
 func resolve(path string) (string, error) {
 	for range 8 {
 		target, err := os.Readlink(path)
 		if err != nil {
-			return path, os.MkdirAll(filepath.Dir(path), 0o755) // not a link
+			return path, nil // not a link
 		}
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(filepath.Dir(path), target)
@@ -238,14 +246,5 @@ func copyFile(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	part := to + ".part"
-	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	_, cerr := io.Copy(out, in)
-	if err := errors.Join(cerr, out.Sync(), out.Close()); err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	return os.Rename(part, to)
+	return whole.Copy(to, in, 0o640, nil)
 }

@@ -65,7 +65,7 @@ func (c Config) removeRuntime() error {
 		}
 		errs = append(errs, remove(c.logFile(name)))
 	}
-	errs = append(errs, remove(c.lockFile()), remove(c.pauseFile()))
+	errs = append(errs, c.sweep(), remove(c.triesFile()), remove(c.lockFile()), remove(c.pauseFile()))
 	_, _ = os.Remove(c.StateDir), os.Remove(c.RunDir) // fails where others keep something there
 	return errors.Join(errs...)
 }

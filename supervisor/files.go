@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"dovesnap/whole"
 )
 
 // clean makes room for a start of name: directories, stray processes of ours
@@ -80,21 +82,20 @@ func (c Config) sweepSockets(patterns ...string) error {
 	return errors.Join(errs...)
 }
 
-// replaceFile writes all or nothing.
-func replaceFile(path, content string, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, werr := f.WriteString(content)
-	err = errors.Join(werr, f.Chmod(mode), f.Sync(), f.Close())
+// sweep removes what a process of ours left that was killed while it wrote a file.
+// The directory of saved flows needs none: it is ours as a whole.
+func (c Config) sweep() error {
+	return errors.Join(c.sweepDatabase(), whole.Sweep(c.triesFile()))
+}
+
+// sweepDatabase does it beside the database. What is written there while an
+// ovsdb-server gets ready is, if it fails, written again.
+func (c Config) sweepDatabase() error {
+	db, err := resolve(c.database())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = whole.SweepDir(filepath.Dir(db))
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return errors.Join(whole.SweepDir(c.DBDir), err)
 }
 
 // flock takes an exclusive lock for the life of this process.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dovesnap/whole"
 )
 
 // bridgeMark is the key of Bridge external_ids that says a bridge is dovesnap's.
@@ -111,7 +113,7 @@ func (f *flowStore) saveOne(ctx context.Context, b bridge) error {
 	if have, err := os.ReadFile(f.file(b)); err == nil && string(have) == text {
 		return os.Chtimes(f.file(b), time.Now(), time.Now())
 	}
-	return replaceFile(f.file(b), text, 0o600)
+	return whole.Write(f.file(b), []byte(text), 0o600, nil)
 }
 
 // usable lists the snapshots that still describe a bridge of the database, are
@@ -151,23 +153,24 @@ const restoreTries = 3
 
 // begin says whether there are flows to restore, and counts the try.
 func (f *flowStore) begin(ctx context.Context) (bool, error) {
+	if err := whole.Sweep(f.cfg.triesFile()); err != nil {
+		f.log.Warn("what an earlier dovesnap did not finish is left", "err", err)
+	}
 	list, err := f.usable(ctx)
 	if err != nil || len(list) == 0 {
 		return false, err
 	}
-	tries, _ := os.ReadFile(f.triesFile()) // none: the first
+	tries, _ := os.ReadFile(f.cfg.triesFile()) // none: the first
 	if len(tries) >= restoreTries {
 		f.log.Warn("it did not get ready while its flows were restored; starting it without them", "tries", len(tries))
 		f.discard()
 		return false, f.finished()
 	}
-	return true, replaceFile(f.triesFile(), string(tries)+"x", 0o600)
+	return true, whole.Write(f.cfg.triesFile(), append(tries, 'x'), 0o600, nil)
 }
 
 // finished ends the series of tries.
-func (f *flowStore) finished() error { return remove(f.triesFile()) }
-
-func (f *flowStore) triesFile() string { return filepath.Join(f.cfg.StateDir, "restoring") }
+func (f *flowStore) finished() error { return remove(f.cfg.triesFile()) }
 
 func (f *flowStore) discard() {
 	if err := os.RemoveAll(f.cfg.flowsDir()); err != nil {

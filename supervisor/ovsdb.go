@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"dovesnap/whole"
 )
 
 // ovsdbDaemon drives ovsdb-server.
@@ -126,7 +128,7 @@ func (c Config) systemID(known string) (string, error) {
 	}
 	err := c.noteCreated("system-id.conf")
 	if err == nil {
-		err = replaceFile(path, known+"\n", 0o644)
+		err = whole.Write(path, []byte(known+"\n"), 0o644, nil)
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot keep the system-id: %w", err)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"dovesnap/whole"
 )
 
 // createdFile, in DBDir, lists the files there that dovesnap made because they
@@ -37,7 +39,7 @@ func (c Config) noteCreated(name string) error {
 			return nil
 		}
 	}
-	return replaceFile(c.createdPath(), strings.Join(append(names, name), "\n")+"\n", 0o644)
+	return whole.Write(c.createdPath(), []byte(strings.Join(append(names, name), "\n")+"\n"), 0o644, nil)
 }
 
 // RemoveState removes what a Supervisor left in StateDir, beside an Open vSwitch
@@ -52,7 +54,7 @@ func RemoveState(cfg Config) error {
 		return err
 	}
 	defer unlock()
-	errs := []error{os.RemoveAll(c.flowsDir()), remove(c.lockFile()), remove(c.pauseFile())}
+	errs := []error{os.RemoveAll(c.flowsDir()), c.sweep(), remove(c.triesFile()), remove(c.lockFile()), remove(c.pauseFile())}
 	_ = os.Remove(c.StateDir) // fails where there is more
 	return errors.Join(errs...)
 }
@@ -80,9 +82,9 @@ func RemoveDatabase(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	db, err := filepath.EvalSymlinks(c.database())
+	db, err := resolve(c.database())
 	if err != nil {
-		db = c.database()
+		return err
 	}
 	var errs []error
 	for _, pattern := range []string{".backup-*", ".corrupt-*"} {
