@@ -186,6 +186,10 @@ func (c Config) convert(ctx context.Context, db string, log *slog.Logger) error 
 	if err := backup(db, log); err != nil {
 		return err
 	}
+	// What a killed one left would make it fail.
+	if err := remove(db + ".tmp"); err != nil {
+		return err
+	}
 	log.Info("converting the Open vSwitch database to the installed schema", "file", db)
 	if _, err := c.run(ctx, "", "ovsdb-tool", "compact", db); err != nil {
 		log.Warn("cannot compact the Open vSwitch database", "err", err)

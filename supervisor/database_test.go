@@ -153,6 +153,7 @@ func TestDatabaseConversion(t *testing.T) {
 	next := bytes.Replace(b, []byte(version), []byte("99.0.0"), 1)
 	cfg.Schema = filepath.Join(t.TempDir(), "next.ovsschema")
 	must(t, os.WriteFile(cfg.Schema, next, 0o644))
+	must(t, os.WriteFile(cfg.database()+".tmp", []byte("half"), 0o640)) // an earlier conversion was killed
 	must(t, cfg.prepareDatabase(t.Context(), log))
 	got, err := cfg.run(t.Context(), "", "ovsdb-tool", "db-version", cfg.database())
 	must(t, err)
@@ -180,6 +181,15 @@ func TestDatabaseConversion(t *testing.T) {
 	}
 	if n := len(newest(cfg.database() + ".corrupt-*")); n != 1 {
 		t.Errorf("%d databases set aside, want 1", n)
+	}
+
+	must(t, cfg.noteCreated("conf.db"))
+	must(t, os.WriteFile(cfg.database()+".tmp", []byte("half"), 0o640))
+	for range 2 {
+		must(t, RemoveDatabase(cfg))
+		if left, _ := os.ReadDir(cfg.DBDir); len(left) > 0 {
+			t.Errorf("left with the database gone: %v", left)
+		}
 	}
 }
 

@@ -96,7 +96,10 @@ func RemoveDatabase(cfg Config) error {
 	for _, name := range names {
 		switch name {
 		case "conf.db":
-			errs = append(errs, remove(db), remove(filepath.Join(filepath.Dir(db), ".conf.db.~lock~")))
+			for _, file := range []string{db, db + ".tmp"} { // ovsdb's own: a compaction writes it
+				dir, name := filepath.Split(file)
+				errs = append(errs, remove(file), remove(dir+"."+name+".~lock~"))
+			}
 		case "system-id.conf":
 			errs = append(errs, remove(filepath.Join(c.DBDir, name)))
 		}
