@@ -492,6 +492,31 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestIdentity: in a database that somebody else made, what tells this installation
+// from others stays, and rundir, which clients go by, is true.
+func TestIdentity(t *testing.T) {
+	if !isolated(t) {
+		return
+	}
+	cfg, err := quick().withDefaults()
+	must(t, err)
+	fill(t, cfg)
+	_, err = cfg.run(t.Context(), "", "ovsdb-tool", "transact", cfg.database(), `["Open_vSwitch",{"op":"update","table":"Open_vSwitch","where":[],
+		"row":{"external_ids":["map",[["hostname","theirs"],["ovn-remote","theirs"],["rundir","/elsewhere"],["system-id","theirs"]]]}}]`)
+	must(t, err)
+	for range 2 {
+		r := start(t, quick())
+		r.awaitReady()
+		must(t, r.RemoveSettings(t.Context()))
+		want := `{hostname=theirs, ovn-remote=theirs, rundir="/run/openvswitch", system-id=theirs}`
+		if got := sh(t, "ovs-vsctl", "--timeout=5", "get", "Open_vSwitch", ".", "external_ids"); got != want {
+			t.Errorf("external_ids are %s, want %s", got, want)
+		}
+		r.stop()
+		must(t, Down(t.Context(), quick(), slog.New(slog.DiscardHandler)))
+	}
+}
+
 // foreign starts an Open vSwitch as a distribution would: not ours.
 func foreign(t *testing.T) (stop func()) {
 	t.Helper()
