@@ -63,10 +63,14 @@ started is left alone.`,
 func cleanupCommand(cleanup action) *cobra.Command {
 	return actionCommand("clean up", &cobra.Command{
 		Use:   "cleanup",
-		Short: "Remove every trace of dovesnap from this host",
-		Long: `Remove every trace of dovesnap from this host: bridges, links, packet filter
-rules, runtime files, and the Open vSwitch that it started. What is not
-dovesnap's own is left alone.
+		Short: "Remove what dovesnap has made on this host",
+		Long: `Remove what dovesnap has made on this host: bridges, links, packet filter rules,
+runtime files, its file of Faucet's configuration, and the Open vSwitch that it
+started. What is not dovesnap's own is left alone.
+
+What Faucet was told otherwise stays: the line that "dovesnap faucet init" added to
+faucet.yaml, and, with faucet.mode rpc, the VLANs and ACLs at the server, with the
+datapaths of networks that are still there.
 
 Remove the networks from Docker first (docker network rm) and stop the daemon
 (dovesnap service stop). Containers that are still on a network are cut off.`,

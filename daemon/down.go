@@ -31,9 +31,9 @@ func Down(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 // is down: the bridges are in its database.
 const cleanupWithin = 30 * time.Second
 
-// Cleanup removes every trace of dovesnap from the host. What fails does not
-// keep it from the rest. An Open vSwitch in which others have bridges, or that
-// others started, goes on.
+// Cleanup removes what dovesnap has made on the host, and tells a faucetconfrpc
+// server nothing. What fails does not keep it from the rest. An Open vSwitch in which
+// others have bridges, or that others started, goes on.
 func Cleanup(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	foreign, err := cleanSwitch(ctx, cfg, log)
 	errs := []error{err, cleanLinks(ctx, cfg, log), nat.Cleanup(ctx), faucet.Cleanup(fileConfig(cfg))}
