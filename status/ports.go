@@ -51,8 +51,8 @@ func RenderPorts(w io.Writer, s Status) error {
 
 func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// RenderDoctor writes what is wrong, and what of the host's own dovesnap has
-// changed.
+// RenderDoctor writes what is wrong, and the settings of the kernel's that were
+// changed to forward packets and publish ports.
 func RenderDoctor(w io.Writer, s Status) error {
 	trouble := s.Trouble()
 	if len(trouble) == 0 {
@@ -62,10 +62,10 @@ func RenderDoctor(w io.Writer, s Status) error {
 		fmt.Fprintf(w, "! %s\n", line)
 	}
 	if len(s.Changed) == 0 {
-		_, err := fmt.Fprintln(w, "No setting of the host is changed.")
+		_, err := fmt.Fprintln(w, "No setting of the kernel's had to be changed to forward packets or publish ports.")
 		return err
 	}
-	fmt.Fprintln(w, "\nSettings of the host that dovesnap has changed:")
+	fmt.Fprintln(w, "\nSettings of the kernel that dovesnap has changed to forward packets and publish ports:")
 	t := table(w)
 	fmt.Fprintln(t, "SETTING\tWAS\tIS\tWHY")
 	for _, c := range s.Changed {

@@ -34,11 +34,12 @@ type Status struct {
 	Networks []Network `json:"networks"`
 	// Problems holds what the other fields do not say.
 	Problems []string `json:"problems"`
-	// Changed are the host's own settings that dovesnap has changed.
+	// Changed are the kernel's settings that dovesnap has changed to forward packets
+	// and publish ports; those of IPv6 on the links of bridges are not among them.
 	Changed []Setting `json:"changed"`
 }
 
-// Setting is one of the host's that dovesnap has changed.
+// Setting is one of the kernel's that dovesnap has changed.
 type Setting struct {
 	Key string `json:"key"` // as sysctl(8) writes it
 	Was string `json:"was"`
