@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,6 +138,41 @@ func TestReturnLeavesGateways(t *testing.T) {
 	unplug(t)
 	must(t, l.ReleaseNetwork(deadline(t), n))
 	same(t, before, "with gateways")
+}
+
+// The network's gateway needs IPv6 on the bridge. The interface it stands in for had
+// none: no router of the LAN gives the bridge an address, which the interface would get
+// back. What somebody put on the bridge by hand it does get, and IPv6 with it.
+func TestMigrationWithoutIPv6(t *testing.T) {
+	for off, byHand := range map[string][]string{"1": nil, "0": {"2001:db8::5/64"}} {
+		t.Run(off, func(t *testing.T) {
+			n, l, _ := migrating(t)
+			n.Mode, n.Subnets = spec.NAT, subnets("172.12.0.1/24", "fd00:12::1/64")
+			must(t, setIPv6("eth7", "disable_ipv6", "1"))
+			ip(t, "addr add 192.0.2.5/24 dev eth7", "route add default via 192.0.2.1 dev eth7")
+			plug(t)
+			for range 2 {
+				must(t, ensure(l, deadline(t), n))
+				if ra := sysctl(t, "br9", "accept_ra"); ra != "0" {
+					t.Errorf("accept_ra of the bridge is %s", ra)
+				}
+			}
+			for _, address := range byHand {
+				addAddress(t, "br9", address)
+			}
+			must(t, l.ReturnUplinks(deadline(t), n))
+			unplug(t)
+			for range 2 {
+				must(t, l.ReleaseNetwork(deadline(t), n))
+				if is := sysctl(t, "eth7", "disable_ipv6"); is != off {
+					t.Errorf("disable_ipv6 of the interface is %s", is)
+				}
+				if got, want := globals(t, "eth7"), append([]string{"192.0.2.5/24"}, byHand...); !slices.Equal(got, want) {
+					t.Errorf("the interface has %v, want %v", got, want)
+				}
+			}
+		})
+	}
 }
 
 func TestRelabel(t *testing.T) {

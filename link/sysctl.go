@@ -37,8 +37,12 @@ func prepare(ctx context.Context, n spec.Network, fresh, want6 bool) error {
 	switch {
 	case nic != "":
 		// It stands in for the interface, advertisements of the LAN's router
-		// included.
+		// included; but IPv6 that is off there is on here for the network's own
+		// address only.
 		err = copyIPv6(nic, n.Bridge)
+		if err == nil && want6 && getIPv6(nic, "disable_ipv6") == "1" {
+			err = setIPv6(n.Bridge, "accept_ra", "0")
+		}
 	case !n.MigrateUplinks:
 		// The host is the router here: nobody else's advertisement may give it an
 		// address or route.
