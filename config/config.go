@@ -153,7 +153,7 @@ var settings = []setting{
 	{key: "faucet.file", syntax: "file", value: "/etc/faucet/dovesnap.yaml", set: func(c *Config, v string) error { return setFile(&c.Faucet.File, v) },
 		help: "Mode file: dovesnap's part of it, which is wholly dovesnap's."},
 	{key: "faucet.reload", syntax: "`auto`, `watch`, `systemd:UNIT` or `pidfile:FILE`", value: "auto", set: setFaucetReload,
-		help: "Mode file: how Faucet learns of a change. `watch`: it looks by itself every few seconds (`FAUCET_CONFIG_STAT_RELOAD=1`). `systemd:UNIT`: that unit is reloaded. `pidfile:FILE`: the process whose number is in the file gets a HUP, which the daemon's unit may send only where Faucet runs as root. `auto`: the unit faucet.service where it runs, else watch."},
+		help: "How Faucet learns of a change, in modes file and rpc. `watch`: it looks by itself every few seconds (`FAUCET_CONFIG_STAT_RELOAD=1`). `systemd:UNIT`: that unit is reloaded. `pidfile:FILE`: the process whose number is in the file gets a HUP, which the daemon's unit may send only where Faucet runs as root. `auto`: in mode file the unit faucet.service where it runs, else watch."},
 	{key: "faucet.metrics", syntax: "`http://HOST:PORT`", value: "http://127.0.0.1:9302", set: setFaucetMetrics,
 		help: "Faucet's own metrics, by which it is seen that Faucet has a configuration. A container that asks for an ACL other than the default is let through when it is."},
 	{key: "faucet.labels", syntax: "`true` or `false`", value: "true", set: setFaucetLabels,
