@@ -39,7 +39,10 @@ func (t *table) compare(what string, of map[string]samples, show func(samples) s
 	first := of[contenders[0].network]
 	cells := []string{show(first)}
 	for _, c := range contenders[1:] {
-		s := of[c.network]
+		s, there := of[c.network]
+		if !there {
+			continue
+		}
 		cells = append(cells, show(s), ratio(s, first))
 	}
 	t.row(what, append(cells, goal)...)

@@ -51,14 +51,8 @@ func TestAppliersInEverySuite(t *testing.T) {
 }
 
 // excused are the tests that cannot run on a test host: what they say when they skip.
-// These firewalls are not in the root file systems; the machine has them, where the
-// package's tests run too.
 var excused = map[string]string{
-	"TestUFW":               "needs ufw",
-	"TestFirewalld":         "needs dbus-daemon",
-	"TestFirewalldConflict": "needs dbus-daemon",
-	"TestNoFirewalld":       "needs dbus-daemon",
-	"TestPublishedSCTP":     "this kernel has no SCTP sockets",
+	"TestPublishedSCTP": "this kernel has no SCTP sockets",
 }
 
 var skip = regexp.MustCompile(`(?m)^ +\S+_test\.go:\d+: (.*)\n *--- SKIP: (\S+) `)
