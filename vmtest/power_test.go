@@ -57,7 +57,9 @@ func TestPowerCut(t *testing.T) {
 		sameNumbers(t, g, numbersBefore)
 		g.Sh("docker rm -f c1 c2; docker network rm calm")
 		noLeaks(g)
-		g.Same(before, "/var/lib/docker", "/run/docker")
+		// Each boot backs the database up, and the newest three are kept.
+		g.Same(before, "/var/lib/docker", "/run/docker", "/conf.db.backup-")
+		g.Sh("test $(ls $(dirname " + confDB + ") | grep -c backup-) -le 3")
 	})
 }
 

@@ -5,9 +5,10 @@
 # compare: no counters, no indexes, no states that change by themselves.
 export LC_ALL=C
 section() { echo "== $1"; }
-# Interface numbers, flags, queues; link-local addresses, which follow the carrier.
+# Interface numbers, flags, queues; link-local addresses, which follow the carrier;
+# the MAC address that Docker's own bridge gets at each boot.
 links() {
-	sed -E -e 's/^[0-9]+: //' -e 's/@[^ :]+//g' -e '/fe80::|ff00::\/8/d' \
+	sed -E -e 's/^[0-9]+: //' -e 's/@[^ :]+//g' -e '/fe80::|ff00::\/8/d' -e '/^docker0:/s/ether [^ ]+/ether/' \
 		-e 's/<[^>]*>|(state|mode|qdisc|qlen|link-netnsid) +[^ ]+|linkdown|valid_lft.*//g' -e 's/\\//g; s/ +/ /g; s/ $//' | sort
 }
 # A table is made on the first look: one with nothing in it is none.
@@ -63,7 +64,7 @@ find /etc -type f ! -name ld.so.cache ! -name '*-' -exec cksum {} + | awk '{ pri
 section files
 find /etc /opt /root /run /srv /tmp /usr /var -xdev \
 	\( -path /opt/faucet -o -path /run/containerd -o -path '/run/docker/*' ! -path '/run/docker/plugins*' \
-	-o -path /run/systemd -o -path /run/udev -o -path /run/log -o -path '/run/user/*' -o -path '/tmp/systemd-private-*' \
+	-o -path /run/adduser -o -path /run/systemd -o -path /run/udev -o -path /run/log -o -path '/run/user/*' -o -path '/tmp/systemd-private-*' \
 	-o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/containerd -o -path /var/lib/docker -o -path /var/lib/dpkg \
 	-o -path /var/lib/systemd/timers -o -path /var/log/journal -o -path '/var/tmp/systemd-private-*' -o -name __pycache__ \) -prune \
 	-o -printf '%y %M %u %p\n' | sed -E 's/\.[0-9]+\.ctl$/.PID.ctl/' | sort
