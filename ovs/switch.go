@@ -204,7 +204,7 @@ func (ses *session) transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovs
 	}
 	for _, r := range results { // one more than ops when the commit itself failed (RFC 7047 section 4.1.3)
 		if r.Error != "" {
-			return nil, &refusal{kind: r.Error, details: r.Details}
+			return nil, newRefusal(r)
 		}
 	}
 	if len(results) < len(ops) {

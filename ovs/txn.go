@@ -5,7 +5,6 @@ package ovs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
@@ -112,11 +111,4 @@ func (ses *session) applied(ctx context.Context, next int) ovsdb.Operation {
 	return ovsdb.Operation{Op: ovsdb.OperationWait, Table: tableRoot, Timeout: &ms, Until: string(ovsdb.WaitConditionNotEqual),
 		Where:   []ovsdb.Condition{ovsdb.NewCondition("cur_cfg", ovsdb.ConditionLessThan, next)},
 		Columns: []string{"_uuid"}, Rows: []ovsdb.Row{{"_uuid": ovsdb.UUID{GoUUID: ses.root}}}}
-}
-
-// refusal is an error that the database answered with (RFC 7047 section 4.1.3).
-type refusal struct{ kind, details string }
-
-func (r *refusal) Error() string {
-	return fmt.Sprintf("Open vSwitch's database refused: %s: %s", r.kind, r.details)
 }
