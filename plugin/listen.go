@@ -95,7 +95,8 @@ func (s Socket) gone() bool {
 // listenUnix makes a socket that only root can use: dockerd is root, and
 // whoever reaches the driver goes around Docker's authorisation.
 func listenUnix(path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	// As dockerd makes it: what else it has in there is nobody's business.
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("cannot create the plugin directory: %w", err)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -66,6 +66,30 @@ func TestPassedSocketsAreUsed(t *testing.T) {
 	}
 }
 
+// Directories that are made are as dockerd makes them, whichever is first: others
+// may not look into its own.
+func TestDirectoriesAreRootsOnly(t *testing.T) {
+	base, err := os.MkdirTemp("", "dovesnap-plugin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(base) })
+	sockets, err := Listen(filepath.Join(base, "docker", "plugins"), []string{"ovs"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAll(sockets)
+	for _, dir := range []string{"docker", "docker/plugins"} {
+		info, err := os.Stat(filepath.Join(base, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != 0o700 {
+			t.Errorf("the mode of %s is %o", dir, mode)
+		}
+	}
+}
+
 // A daemon that cannot begin answers those who wait, twice in a row as it does
 // when systemd starts it again.
 func TestRefuse(t *testing.T) {

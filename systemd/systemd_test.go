@@ -76,6 +76,20 @@ func TestExposure(t *testing.T) {
 	}
 }
 
+// TestSocketsAreRootsOnly: the socket's unit is the first to make /run/docker at a
+// boot, which dockerd then leaves as it is.
+func TestSocketsAreRootsOnly(t *testing.T) {
+	text, err := Units.ReadFile("dovesnap.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"SocketMode=0600", "DirectoryMode=0700"} {
+		if !strings.Contains(string(text), "\n"+line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+}
+
 // TestEveryCapabilityHasItsReason: each that the daemon keeps is explained above.
 func TestEveryCapabilityHasItsReason(t *testing.T) {
 	for _, unit := range []string{Main, "dovesnap-ovsdb.service", "dovesnap-vswitchd.service"} {

@@ -14,7 +14,8 @@ func TestBareBinary(t *testing.T) {
 	eachSuite(t, func(t *testing.T, suite string) {
 		g := vm.Clone(t, suite)
 		apt(g, "install openvswitch-switch")
-		g.Sh("systemctl disable --now openvswitch-switch")
+		// What it leaves in /run is gone after a reboot.
+		g.Sh("systemctl disable --now openvswitch-switch; rmdir /run/openvswitch")
 		used(g)
 		pristine := g.State()
 		put(t, g)
@@ -35,7 +36,7 @@ func TestBareBinary(t *testing.T) {
 		sameNumbers(t, g, before)
 
 		g.Sh("docker rm -f c1 c2; docker network rm mynet; systemctl disable --now faucet; rm /etc/faucet/faucet.yaml")
-		t.Log(g.Sh("dovesnap service uninstall; dovesnap cleanup; rm /usr/local/sbin/dovesnap"))
+		t.Log(g.Sh("dovesnap service uninstall; dovesnap cleanup; rm /usr/local/sbin/dovesnap; rmdir /etc/faucet"))
 		g.Same(pristine, faucetLogs)
 	})
 }
