@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"dovesnap/whole"
 )
 
@@ -73,9 +75,8 @@ func (f *flowStore) bridges(ctx context.Context) ([]bridge, error) {
 func (f *flowStore) file(b bridge) string { return filepath.Join(f.cfg.flowsDir(), b.name) }
 
 // save writes a snapshot of every bridge of ours and deletes those of bridges
-// that are gone. A file's time says when it was last known to be true. A switch
-// that has not got its flows back is not asked: its snapshot would replace the
-// one it is being restored from.
+// that are gone. A switch that has not got its flows back is not asked: its
+// snapshot would replace the one it is being restored from.
 func (f *flowStore) save(ctx context.Context) error {
 	now, err := f.cfg.root(ctx)
 	if err != nil || now.other[restoreWait] == "true" {
@@ -110,10 +111,33 @@ func (f *flowStore) saveOne(ctx context.Context, b bridge) error {
 	if err != nil {
 		return fmt.Errorf("cannot save flows of bridge %q: %w", b.name, err)
 	}
-	if have, err := os.ReadFile(f.file(b)); err == nil && string(have) == text {
-		return os.Chtimes(f.file(b), time.Now(), time.Now())
+	if have, err := os.ReadFile(f.file(b)); err != nil || string(have) != text {
+		if err := whole.Write(f.file(b), []byte(text), 0o600, nil); err != nil {
+			return err
+		}
 	}
-	return whole.Write(f.file(b), []byte(text), 0o600, nil)
+	return known(f.file(b))
+}
+
+// known notes in a snapshot's time that it is true now: by the clock that counts
+// from the host's boot, which nobody sets.
+func known(file string) error {
+	now := time.Unix(0, int64(sinceBoot()))
+	return os.Chtimes(file, now, now)
+}
+
+// age is how long ago a snapshot with this time was known to be true.
+func age(at time.Time) time.Duration {
+	if age := sinceBoot() - time.Duration(at.UnixNano()); age >= 0 {
+		return age
+	}
+	return time.Since(at) // from before known, or before this boot
+}
+
+func sinceBoot() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // Linux has it
+	return time.Duration(t.Nano())
 }
 
 // usable lists the snapshots that still describe a bridge of the database, are
@@ -134,7 +158,7 @@ func (f *flowStore) usable(ctx context.Context) ([]snapshot, error) {
 			return nil, err
 		}
 		s := snapshot{b, string(content)}
-		age := time.Since(st.ModTime())
+		age := age(st.ModTime())
 		switch head, _, _ := strings.Cut(s.text, "\n"); {
 		case head != b.identity():
 			f.log.Warn("saved flows are of another switch; ignored", "bridge", b.name)

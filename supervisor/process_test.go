@@ -430,6 +430,10 @@ flow add table=1, idle_timeout=300, priority=8,ip,nw_dst=10.0.0.0/8 actions=outp
 	if got := dump(); got != flows {
 		t.Errorf("flows of a minute ago were not restored:\n%s", got)
 	}
+	eventually(t, "the snapshot's age is not by the clock", func() bool {
+		st, err := os.Stat(file)
+		return err == nil && time.Duration(st.ModTime().UnixNano()) <= sinceBoot()
+	})
 	crashed(quick(), time.Hour)
 	if got := dump(); got != "" {
 		t.Errorf("flows of an hour ago were restored:\n%s", got)
