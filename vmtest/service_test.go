@@ -15,7 +15,7 @@ func TestBareBinary(t *testing.T) {
 		g := vm.Clone(t, suite)
 		apt(g, "install openvswitch-switch")
 		// What it leaves in /run is gone after a reboot.
-		g.Sh("systemctl disable --now openvswitch-switch; rmdir /run/openvswitch")
+		g.Sh("systemctl disable --now openvswitch-switch; systemctl stop ovs-vswitchd ovsdb-server; rmdir /run/openvswitch")
 		used(g)
 		pristine := g.State()
 		put(t, g)
