@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"dovesnap/e2e/host"
 )
 
@@ -78,6 +80,42 @@ func TestRefusedBesideTheOperators(t *testing.T) {
 		s.says("datapath of that name")
 		s.reaches("one", "172.12.0.1")
 		s.docker("network", "rm", "rack1")
+		s.isWell()
+
+		// Its datapath id is taken while containers run, by one without ACLs.
+		s.container("strict", "good", strictLabel)
+		s.seenAs("strict")
+		bridge := s.bridge()
+		dpid := strings.Trim(s.run("ovs-vsctl", "--timeout=20", "get", "Bridge", bridge, "datapath_id"), `"`)
+		text, err = s.ReadFile(host.FaucetDir + "/faucet.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken := strings.Replace(text, "dps:\n", "dps:\n  taker: {dp_id: 0x"+dpid+", hardware: Open vSwitch, interface_ranges: {1-99: {native_vlan: 100}}}\n", 1)
+		if err := s.WriteFile(host.FaucetDir+"/faucet.yaml", taken, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.faucet.Signal(unix.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		s.says("its datapath id")
+		eventually(t, patience, "the containers to be held", func() error {
+			if out, _ := s.try(host.Program, "status", "--json"); strings.Count(out, `"held": true`) != 2 {
+				return errorOf(out)
+			}
+			return nil
+		})
+		if s.pings("strict", "172.12.0.1") == nil {
+			t.Error("a container passes by somebody else's rules")
+		}
+		if err := s.WriteFile(host.FaucetDir+"/faucet.yaml", text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s.reaches("one", "172.12.0.1")
+		s.seenAs("strict")
+		if s.pings("strict", "172.12.0.1") == nil {
+			t.Error("the ACL is not in force again")
+		}
 		s.isWell()
 	})
 }

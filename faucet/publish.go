@@ -113,3 +113,11 @@ func (c *Courier) Refused(n spec.Network, e spec.Endpoint) error {
 	}
 	return c.others.refused(n, e, c.config)
 }
+
+// Taken reports whether Faucet has the network's datapath id for somebody else's
+// datapath, so that its bridge obeys that one's rules.
+func (c *Courier) Taken(n spec.Network) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return managed(n) && c.others.refuseDPID(n) != nil
+}

@@ -25,7 +25,7 @@ func (e *Engine) CreateEndpoint(ctx context.Context, ep spec.Endpoint) (spec.End
 		if !ok {
 			return unknownNetwork(ep.Network)
 		}
-		if err := spec.CheckPort(n, ep, e.cfg.Faucet != nil); err != nil {
+		if err := spec.CheckDriverOpts(n, ep, e.cfg.Faucet != nil); err != nil {
 			return err
 		}
 		if err := e.dropDead(ctx, ep); err != nil {
@@ -104,6 +104,11 @@ func (e *Engine) choose(n spec.Network, ep *spec.Endpoint) error {
 			prefix = n.MACPrefix
 		}
 		ep.MAC = spec.EndpointMAC(ep.ID, ep.Addresses, prefix)
+		for _, other := range e.State().EndpointsOf(n.ID) {
+			if other.MAC == ep.MAC {
+				return fmt.Errorf("cannot attach endpoint %q: its MAC address, %s, is that of endpoint %q: prefix %q leaves too few of them", ep.ID.Short(), ep.MAC, other.ID.Short(), prefix)
+			}
+		}
 	}
 	ep.Held = e.guards(n) // until its labels are known, and Faucet has them
 	state := e.State()

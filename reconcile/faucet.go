@@ -22,6 +22,8 @@ type Faucet interface {
 	// Refused tells why the endpoint cannot have what it wants; Faucet's side makes
 	// that known itself.
 	Refused(spec.Network, spec.Endpoint) error
+	// Taken reports whether the network's bridge is somebody else's datapath in Faucet.
+	Taken(spec.Network) bool
 	// Confirmed reports whether Faucet says that it has all that it should.
 	Confirmed() bool
 	// Changed receives when any of this may have changed.
@@ -35,6 +37,7 @@ func (noFaucet) Admit(spec.Network) error                               { return
 func (noFaucet) Want(spec.State, map[spec.NetworkID][]spec.ForeignPort) {}
 func (noFaucet) Settled(spec.Network, spec.Endpoint) bool               { return true }
 func (noFaucet) Refused(spec.Network, spec.Endpoint) error              { return nil }
+func (noFaucet) Taken(spec.Network) bool                                { return false }
 func (noFaucet) Confirmed() bool                                        { return false }
 func (noFaucet) Changed() <-chan struct{}                               { return nil }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type controller struct {
 	force     map[string][]string // port → what may be in force
 	unknown   string              // an ACL that nobody defined
 	refuse    error               // of every network
+	taken     bool                // somebody else has the datapath id
 	foreign   map[spec.NetworkID][]spec.ForeignPort
 	names     []string
 	confirmed bool
@@ -73,10 +75,19 @@ func (c *controller) Settled(n spec.Network, ep spec.Endpoint) bool {
 func (c *controller) Refused(n spec.Network, ep spec.Endpoint) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if slices.Contains(ep.ACLs(n), c.unknown) {
+	switch {
+	case c.taken:
+		return errors.New("its datapath id is another's")
+	case slices.Contains(ep.ACLs(n), c.unknown):
 		return errors.New("no such ACL")
 	}
 	return nil
+}
+
+func (c *controller) Taken(spec.Network) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.taken
 }
 
 func (c *controller) Confirmed() bool {
@@ -232,6 +243,73 @@ func TestLabelWaitsForItsACL(t *testing.T) {
 	c.confirm()
 	if next := attach(t, e, endpoint(1, 3)); next.OFPort != ep.OFPort {
 		t.Errorf("port %d was not given again, but %d", ep.OFPort, next.OFPort)
+	}
+}
+
+// Whoever takes a network's datapath id in Faucet has a say in what its bridge passes,
+// and knows nothing of our ACLs.
+func TestDatapathIDTaken(t *testing.T) {
+	h, c, e := guarded(t)
+	ep := attach(t, e, endpoint(1, 1))
+	attached(t, e, ep, map[string]string{"dovesnap.faucet.portacl": "strict"})
+	c.confirm()
+	settled(t, e)
+	if !h.up[ep.ID] {
+		t.Fatal("it does not pass")
+	}
+	set := func(taken bool) {
+		c.mu.Lock()
+		c.taken = taken
+		c.mu.Unlock()
+		c.confirm()
+		settled(t, e)
+		passes(t, e)
+	}
+	set(true)
+	if h.up[ep.ID] {
+		t.Error("it passes by somebody else's rules")
+	}
+	set(false)
+	if !h.up[ep.ID] {
+		t.Error("it is held for ever")
+	}
+}
+
+// A driver-opt is for one network, and a label that says another's name in other
+// capitals is a slip: neither leaves a container with the default.
+func TestOtherCapitals(t *testing.T) {
+	h, c, e := guarded(t)
+	for _, acl := range []spec.Expr{"Net:strict", "elsewhere:strict"} {
+		ep := endpoint(1, 1)
+		ep.ACL = acl
+		if _, err := e.CreateEndpoint(within(t), ep); err == nil || !strings.Contains(err.Error(), "leave the network's name out") {
+			t.Errorf("driver-opt %s: %v", acl, err)
+		}
+	}
+	ep := attach(t, e, endpoint(1, 2))
+	attached(t, e, ep, map[string]string{"dovesnap.faucet.portacl": "lax/NET:strict"})
+	c.confirm()
+	settled(t, e)
+	if problem := e.Problems()[SubjectEndpoint(ep.ID)]; h.up[ep.ID] || !strings.Contains(problem, `there is no network "NET", but "net"`) {
+		t.Errorf("up %v, problem %q", h.up[ep.ID], problem)
+	}
+	other := attach(t, e, endpoint(1, 3))
+	attached(t, e, other, map[string]string{"dovesnap.faucet.portacl": "elsewhere:strict"})
+	c.confirm()
+	settled(t, e)
+	if !h.up[other.ID] {
+		t.Error("what is for other networks holds it here")
+	}
+}
+
+func TestLongMACPrefix(t *testing.T) {
+	_, _, e := guarded(t)
+	for i, address := range []string{"172.12.0.4/16", "172.12.1.4/16"} {
+		ep := endpoint(1, i+1)
+		ep.MAC, ep.MACPrefix, ep.Addresses = "", "0e:aa:bb:cc:dd", []netip.Prefix{netip.MustParsePrefix(address)}
+		if _, err := e.CreateEndpoint(within(t), ep); (err == nil) != (i == 0) || err != nil && !strings.Contains(err.Error(), "0e:aa:bb:cc:dd:04") {
+			t.Errorf("%s: %v", address, err)
+		}
 	}
 }
 

@@ -50,16 +50,32 @@ func (e *Engine) release(ctx context.Context) {
 	e.introduce(ctx)
 	for id, ep := range e.State().Endpoints {
 		n, ok := e.network(ep.Network)
-		if !ok || !ep.Held {
+		if !ok || !ep.Held && !e.taken(n) {
 			continue
 		}
 		e.item(ctx, SubjectEndpoint(id), func(ctx context.Context) error {
+			if !ep.Held {
+				return e.hold(ctx, n, ep)
+			}
 			if err := e.letThrough(ctx, n, ep); err != nil {
 				return err
 			}
 			return e.wrong[id]
 		})
 	}
+}
+
+// taken reports whether the network's bridge obeys what somebody else has in Faucet
+// for its datapath id, who knows nothing of our ACLs.
+func (e *Engine) taken(n spec.Network) bool { return e.guards(n) && e.faucet.Taken(n) }
+
+// hold stops an endpoint that was let through.
+func (e *Engine) hold(ctx context.Context, n spec.Network, ep spec.Endpoint) error {
+	ep.Held = true
+	e.change(func(s spec.State) { s.Endpoints[ep.ID] = ep })
+	e.log.Warn("endpoint held: its network's datapath id is somebody else's in Faucet", "network", n.ID.Short(), "endpoint", ep.ID.Short())
+	_, txOff := e.cfg.Datapath(ctx, n)
+	return e.links.EnsureVeth(ctx, n, ep, txOff)
 }
 
 // letThrough sets the link of a held endpoint up when it may pass.

@@ -5,6 +5,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 
 	"dovesnap/spec"
@@ -64,6 +65,10 @@ func (e *Engine) label(ctx context.Context, id spec.EndpointID, labels map[strin
 	if !e.cfg.Labels {
 		said, err = spec.Labels{}, nil
 	}
+	if name := e.misspelt(said.ACL, n); name != "" {
+		err = fmt.Errorf("label dovesnap.faucet.portacl: there is no network %q, but %q", name, n.Name)
+		said.ACL, said.Unclear = "", true
+	}
 	if err == nil && said.ACL != "" {
 		err = spec.CheckPort(n, spec.Endpoint{ACL: said.ACL}, e.cfg.Faucet != nil)
 	}
@@ -87,6 +92,21 @@ func (e *Engine) label(ctx context.Context, id spec.EndpointID, labels map[strin
 		return e.letThrough(ctx, n, ep)
 	}
 	return e.sw.NotePort(ctx, ep)
+}
+
+// misspelt returns a network of an expression that is not there, and is n but for
+// capitals; "" when there is none.
+func (e *Engine) misspelt(acl spec.Expr, n spec.Network) string {
+	for _, name := range acl.Misspelt(n.Name) {
+		there := false
+		for _, other := range e.State().Networks {
+			there = there || other.Name == name
+		}
+		if !there {
+			return name
+		}
+	}
+	return ""
 }
 
 // Started gives the interfaces of a container that runs now the MAC addresses that

@@ -110,6 +110,12 @@ func (e *Engine) repair(ctx context.Context, n spec.Network, ep spec.Endpoint, p
 	if _, ok := present[ep.ID]; !ok {
 		return errNoLink
 	}
+	if !ep.Held && e.taken(n) {
+		if err := e.hold(ctx, n, ep); err != nil {
+			return err
+		}
+		ep, _ = e.endpoint(ep.ID)
+	}
 	if ep.Held && e.mayPass(n, ep) { // before the link is found to be up, and set down
 		if err := e.letThrough(ctx, n, ep); err != nil {
 			return err

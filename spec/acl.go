@@ -88,6 +88,27 @@ func (e Expr) For(network string) []string {
 	return strings.Split(last, ",")
 }
 
+// Speaks reports whether an item is for the network of that name, or for any.
+func (e Expr) Speaks(network string) bool {
+	for _, item := range strings.Split(string(e), "/") {
+		if name, _, named := cutItem(item); !named || name == network {
+			return true
+		}
+	}
+	return false
+}
+
+// Misspelt returns those networks of the expression whose names differ from a
+// network's in nothing but capitals.
+func (e Expr) Misspelt(network string) (names []string) {
+	for _, item := range strings.Split(string(e), "/") {
+		if name, _, _ := cutItem(item); name != network && strings.EqualFold(name, network) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // ACLs returns the ACLs of an endpoint on its network: its own, else the
 // network's default.
 func (e Endpoint) ACLs(n Network) []string {

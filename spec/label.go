@@ -33,8 +33,7 @@ func ParseLabels(labels map[string]string) (Labels, error) {
 	unclear := false
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		value := strings.TrimSpace(labels[key])
-		ours := strings.HasPrefix(key, dovesnapPrefix) || strings.HasPrefix(key, portPrefix)
-		if !ours || key == namespaceLabel || (value == "" && slices.Contains(keyNames(label), key)) {
+		if !ours(key) || key == namespaceLabel || (value == "" && slices.Contains(keyNames(label), key)) {
 			continue
 		}
 		if err := e.setKey(label, key, value); err != nil {
@@ -43,6 +42,12 @@ func ParseLabels(labels map[string]string) (Labels, error) {
 		}
 	}
 	return Labels{ACL: e.ACL, MACPrefix: e.MACPrefix, Unclear: unclear}, oneLine(errs)
+}
+
+// ours reports whether a label's key is one of ours, or was probably meant to be.
+func ours(key string) bool {
+	key = strings.ToLower(key)
+	return strings.HasPrefix(key, dovesnapPrefix) || strings.HasPrefix(key, portPrefix) || strings.HasPrefix(key, "ovs.bridge.") || strings.Contains(key, "faucet.portacl")
 }
 
 // keyNames returns the keys that can be given in that way.

@@ -70,6 +70,14 @@ func CheckPort(n Network, e Endpoint, managed bool) error {
 	return oneLine(errs)
 }
 
+// CheckDriverOpts refuses driver-opts that cannot be meant: they are for one network.
+func CheckDriverOpts(n Network, e Endpoint, managed bool) error {
+	if e.ACL != "" && n.Name != "" && !e.ACL.Speaks(n.Name) {
+		return fmt.Errorf("driver-opt %s: no part of %q is for network %q; leave the network's name out", aclKey, e.ACL, n.Name)
+	}
+	return CheckPort(n, e, managed)
+}
+
 // PortVLAN returns the VLAN of the frames that an endpoint sends without a tag.
 func (n Network) PortVLAN(e Endpoint) int {
 	if e.VLAN != 0 {
