@@ -134,7 +134,7 @@ func flagError(c *cobra.Command, err error) error {
 		var names []string
 		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 		if name := "--" + unknown.GetSpecifiedName(); unknown.GetSpecifiedShortnames() == "" {
-			line = fmt.Sprintf("unknown flag %s; did you mean %s?", name, spec.Nearest(name, names))
+			line = fmt.Sprintf("unknown flag %s%s", name, spec.DidYouMean(spec.Near(name, names)))
 		}
 	}
 	return misuse(c, line)

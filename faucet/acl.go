@@ -3,6 +3,7 @@
 package faucet
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,7 +75,11 @@ func (o Others) missing(names []string) error {
 	if len(unknown) > 1 {
 		noun = "ACLs "
 	}
-	return fmt.Errorf("%s has no %s: it defines %s", o.Where, noun+strings.Join(unknown, ", "), o.defined())
+	noun += strings.Join(unknown, ", ")
+	if o.Missing {
+		return fmt.Errorf("%s, which should define %s, does not exist", o.Where, noun)
+	}
+	return errors.New(strings.Join(append([]string{fmt.Sprintf("%s has no %s: it defines %s", o.Where, noun, o.defined())}, o.PassedOver...), "; "))
 }
 
 // defined names the ACLs that there are, to an extent.

@@ -134,13 +134,13 @@ func (o Others) networkProblem(n spec.Network, c Config) error {
 	errs := []error{}
 	check := func(what string, e spec.Expr) {
 		if err := o.missing(e.For(n.Name)); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %v; what it is for drops everything", what, err))
+			errs = append(errs, fmt.Errorf("%s: %v; until that is mended, what it is for is to drop everything", what, err))
 		} else if err := c.both(e.For(n.Name), o); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %v; what it is for drops everything", what, err))
+			errs = append(errs, fmt.Errorf("%s: %v; until that is mended, what it is for is to drop everything", what, err))
 		}
 	}
 	if err := o.missing(n.VLANOutACL.For(n.Name)); err != nil {
-		errs = append(errs, fmt.Errorf("vlan_out_acl: %v; the VLAN drops everything", err))
+		errs = append(errs, fmt.Errorf("vlan_out_acl: %v; until that is mended, the VLAN is to drop everything", err))
 	}
 	check("default_acl", n.DefaultACL)
 	if n.Routed() || n.MigrateUplinks {

@@ -32,6 +32,10 @@ type Others struct {
 	OnPorts map[string]bool
 	// Partial says that there may be ACLs that are not in ACLs.
 	Partial bool
+	// Missing says that the operator's file does not exist.
+	Missing bool
+	// PassedOver is why optional files that are there count as if they were not.
+	PassedOver []string
 	// Chain is the files that lead from the operator's file to ours, his first;
 	// none when it doesn't include ours.
 	Chain []string
@@ -140,6 +144,7 @@ func (r *reader) include(file string, via []string, loaded map[string]bool, into
 	r.stamps[file] = stampOf(file)
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && len(via) == 1 {
+		into.Missing = true
 		return nil
 	}
 	if err != nil {
@@ -166,6 +171,9 @@ func (r *reader) include(file string, via []string, loaded map[string]bool, into
 		if err != nil && i < len(o.Include) {
 			return err
 		}
+		if err != nil && !loaded[path] && !stampOf(path).missing {
+			found.PassedOver = append(found.PassedOver, err.Error())
+		}
 		now[path] = true
 	}
 	maps.Copy(loaded, now)
@@ -187,7 +195,7 @@ func (o *Others) take(f operators) {
 	}
 	for key := range f.ACLs {
 		_, number := key.(int)
-		o.ACLs[fmt.Sprint(key)] = number
+		o.ACLs[aclKey(key)] = number
 	}
 	for key, v := range f.VLANs {
 		if o.VLANs[key] = v.VID; v.VID == 0 {
@@ -202,6 +210,15 @@ func (o *Others) take(f operators) {
 	}
 }
 
+// aclKey is the name of an ACL. That of a null, as YAML reads a name without quotes,
+// is for the eye alone: nobody can ask for it.
+func aclKey(key any) string {
+	if key == nil {
+		return "null (without quotes)"
+	}
+	return fmt.Sprint(key)
+}
+
 func (o *Others) add(found Others) {
 	maps.Copy(o.DPs, found.DPs)
 	maps.Copy(o.ACLs, found.ACLs)
@@ -209,6 +226,7 @@ func (o *Others) add(found Others) {
 	maps.Copy(o.ACLsOut, found.ACLsOut)
 	maps.Copy(o.OnVLANs, found.OnVLANs)
 	maps.Copy(o.OnPorts, found.OnPorts)
+	o.PassedOver = append(o.PassedOver, found.PassedOver...)
 	if found.Chain != nil {
 		o.Chain = found.Chain
 	}

@@ -42,7 +42,7 @@ func TestReadOthers(t *testing.T) {
 		want  Others
 		err   string
 	}{
-		{name: "no file"},
+		{name: "no file", want: Others{Missing: true}},
 		{name: "empty", files: map[string]string{"faucet.yaml": "# nothing yet\n"}},
 		{name: "nulls", files: map[string]string{"faucet.yaml": "dps:\nacls:\nvlans:\ninclude:\n"}},
 		{name: "all", files: map[string]string{"faucet.yaml": "version: 2\nmeters: {}\nrouters: {}\nacls: {a: [], 1: [], \"2\": []}\nvlans: {office: {vid: 100, acl_in: a}, 200: {}, 300: {vid: 301}}\ndps: {d: {dp_id: 0x10, x: y}, 12: {dp_id: 5}}\n"},
@@ -80,7 +80,8 @@ func TestReadOthers(t *testing.T) {
 			}
 			want := newOthers(r.config)
 			want.add(tt.want)
-			want.OnVLANs = got.OnVLANs // see TestOnVLANsAndPorts
+			want.OnVLANs = got.OnVLANs                                      // see TestOnVLANsAndPorts
+			want.PassedOver, want.Missing = got.PassedOver, tt.want.Missing // see TestMissingACLs
 			for key := range want.VLANs {
 				want.ACLsOut[key] = nil
 			}
@@ -137,6 +138,35 @@ func TestLinkLeadsElsewhere(t *testing.T) {
 	reads("b")
 	lead("faucet.yaml", "three.yaml")
 	reads("c")
+}
+
+// What is said of an ACL that there is not names what may be the cause.
+func TestMissingACLs(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		want  string // DIR is where the files are
+	}{
+		{"no file", nil, `DIR/faucet.yaml, which should define ACL "inc", does not exist`},
+		{"a link to nowhere", map[string]string{"faucet.yaml@": "nowhere"}, `DIR/faucet.yaml, which should define ACL "inc", does not exist`},
+		{"empty", map[string]string{"faucet.yaml": ""}, `DIR/faucet.yaml has no ACL "inc": it defines none`},
+		{"keys", map[string]string{"faucet.yaml": "acls: {123: [], null: [], Open: [], <nil>: []}"}, `DIR/faucet.yaml has no ACL "inc": it defines 123, <nil>, Open, null (without quotes)`},
+		{"not there", map[string]string{"faucet.yaml": "include-optional: [a.yaml, sub/b.yaml]"}, `DIR/faucet.yaml has no ACL "inc": it defines none`},
+		{"twice", map[string]string{"faucet.yaml": "include-optional: [a.yaml, a.yaml, faucet.yaml]", "a.yaml": "acls: {x: []}"}, `DIR/faucet.yaml has no ACL "inc": it defines x`},
+		{"half-written", map[string]string{"faucet.yaml": "include-optional: [a.yaml]", "a.yaml": "acls:\n  inc: [\n"},
+			`DIR/faucet.yaml has no ACL "inc": it defines none; cannot read Faucet's configuration "DIR/a.yaml": yaml: line 2: did not find expected node content`},
+		{"in one below", map[string]string{"faucet.yaml": "include: [a.yaml]", "a.yaml": "include-optional: [b.yaml, c.yaml]\nacls: {a: []}", "b.yaml": "include: [d.yaml]\n", "c.yaml": "gauge: {}\n"},
+			`DIR/faucet.yaml has no ACL "inc": it defines a; cannot read Faucet's configuration "DIR/d.yaml": no such file or directory; cannot read Faucet's configuration "DIR/c.yaml": Faucet knows no key "gauge" there`},
+	} {
+		dir := tree(t, tt.files)
+		o, _, err := (&reader{config: filepath.Join(dir, "faucet.yaml"), file: filepath.Join(dir, "dovesnap.yaml")}).read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.missing([]string{"inc"}); err == nil || err.Error() != strings.ReplaceAll(tt.want, "DIR", dir) {
+			t.Errorf("%s: got %v", tt.name, err)
+		}
+	}
 }
 
 func TestOnVLANsAndPorts(t *testing.T) {

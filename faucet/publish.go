@@ -39,7 +39,7 @@ func (w Wanted) problems(o Others, c Config) map[string]string {
 			err = c.both(own, o)
 		}
 		if err != nil {
-			out["endpoint "+id.Short()] = fmt.Sprintf("%v; its port drops everything", err)
+			out["endpoint "+id.Short()] = fmt.Sprintf("%v; until that is mended, its port is to drop everything", err)
 		}
 	}
 	return out

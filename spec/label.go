@@ -76,7 +76,11 @@ func (e *Endpoint) setKey(kind, name, value string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("unknown %s %s; did you mean %s?", kind, name, meant(name, keyNames(kind)))
+	near := Near(name, keyNames(kind))
+	if meant(name, keyNames(driverOpt)) == aclKey {
+		near = aclKey // however far: nothing passes for its sake
+	}
+	return fmt.Errorf("unknown %s %s%s", kind, name, DidYouMean(near))
 }
 
 // meant returns the key that the user probably meant. What speaks of an ACL is

@@ -2,6 +2,8 @@
 
 package spec
 
+import "strings"
+
 // Nearest returns the candidate with the smallest edit distance to s: what the
 // user probably meant. The first one wins a tie.
 func Nearest(s string, candidates []string) string {
@@ -12,6 +14,30 @@ func Nearest(s string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// Near returns the candidate that s is nearest to, if it is a slip of the pen away
+// from it, or has the same last word or a part of it; else "".
+func Near(s string, candidates []string) string {
+	var near []string
+	for _, c := range candidates {
+		word, other := lastWord(s), lastWord(c)
+		part := len(word) > 2 && (strings.HasPrefix(other, word) || strings.HasSuffix(other, word))
+		if part || editDistance(s, c) <= max(2, len(word)/3) {
+			near = append(near, c)
+		}
+	}
+	return Nearest(s, near)
+}
+
+func lastWord(s string) string { return s[strings.LastIndex(s, ".")+1:] }
+
+// DidYouMean is the end of a message about something unknown; "" without a guess.
+func DidYouMean(guess string) string {
+	if guess == "" {
+		return ""
+	}
+	return "; did you mean " + guess + "?"
 }
 
 // editDistance counts the insertions, deletions and replacements of bytes that

@@ -17,6 +17,15 @@ func TestNearest(t *testing.T) {
 			t.Errorf("Nearest(%q) = %q, want %q", tt.in, got, tt.want)
 		}
 	}
+	options := []string{"ovs.bridge.mode", "ovs.bridge.vlan", "ovs.bridge.mac_prefix", "ovs.bridge.default_acl"}
+	for _, tt := range []struct{ in, want string }{
+		{"ovs.bridge.vlam", "ovs.bridge.vlan"}, {"ovs.brigde.vlan", "ovs.bridge.vlan"}, {"vlan", "ovs.bridge.vlan"}, {"ovs.bridge.mac", "ovs.bridge.mac_prefix"},
+		{"ovs.bridge.acl", "ovs.bridge.default_acl"}, {"ovs.bridge.foo", ""}, {"ovs.bridge.", ""}, {"", ""},
+	} {
+		if got := spec.Near(tt.in, options); got != tt.want {
+			t.Errorf("Near(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
 	if got := spec.Nearest("x", nil); got != "" {
 		t.Errorf("of none: %q", got)
 	}

@@ -80,11 +80,16 @@ func setOption(n *Network, name, value string) error {
 	case strings.HasPrefix(name, "com.docker.network."):
 		return nil // Docker's own, meant for Docker
 	}
+	for _, k := range PortKeys {
+		if k.Name == name && !k.Later {
+			return fmt.Errorf("option %s: it is a driver-opt of docker run: --network name=NETWORK,driver-opt=%s=VALUE", name, name)
+		}
+	}
 	names := make([]string, len(Options))
 	for i, o := range Options {
 		names[i] = o.Name
 	}
-	return fmt.Errorf("unknown option %s; did you mean %s?", name, Nearest(name, names))
+	return fmt.Errorf("unknown option %s%s", name, DidYouMean(Near(name, names)))
 }
 
 // check refuses what only shows when all options are known.

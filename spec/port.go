@@ -43,16 +43,21 @@ func ParseVLANs(s string) ([]int, error) {
 
 // CheckPort refuses what an endpoint asks of a network that cannot give it.
 // managed reports that dovesnap writes Faucet's configuration. An ACL that is
-// for other networks alone asks nothing of this one, once its name is known.
+// for other networks alone asks nothing of this one, once its name is known. An
+// endpoint without an ID is what a container's labels ask for.
 func CheckPort(n Network, e Endpoint, managed bool) error {
 	var errs []error
 	alone := len(n.Controllers) == 0
+	kind := driverOpt
+	if e.ID == "" {
+		kind = label
+	}
 	acl := e.ACL != "" && (n.Name == "" || e.ACL.For(n.Name) != nil)
 	switch {
 	case acl && alone:
-		errs = append(errs, fmt.Errorf("label or driver-opt %s: %s", aclKey, noController))
+		errs = append(errs, fmt.Errorf("%s %s: %s", kind, aclKey, noController))
 	case acl && !managed:
-		errs = append(errs, fmt.Errorf("label or driver-opt %s: %s", aclKey, offReason))
+		errs = append(errs, fmt.Errorf("%s %s: %s", kind, aclKey, offReason))
 	}
 	if e.VLAN != 0 && !alone && !managed {
 		errs = append(errs, fmt.Errorf("driver-opt %s: %s", vlanKey, offReason))

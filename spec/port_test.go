@@ -54,10 +54,10 @@ func TestCheckPort(t *testing.T) {
 		off, managed, alone, aloneOurs string // "": granted
 	}{
 		{"nothing", spec.Endpoint{}, "", "", "", ""},
-		{"ACL", spec.Endpoint{ACL: "a"}, "label or driver-opt dovesnap.faucet.portacl: " + off, "",
-			"label or driver-opt dovesnap.faucet.portacl: " + none, "label or driver-opt dovesnap.faucet.portacl: " + none},
-		{"ACL of this network", spec.Endpoint{ACL: "lab:a"}, "label or driver-opt dovesnap.faucet.portacl: " + off, "",
-			"label or driver-opt dovesnap.faucet.portacl: " + none, "label or driver-opt dovesnap.faucet.portacl: " + none},
+		{"ACL", spec.Endpoint{ACL: "a"}, "label dovesnap.faucet.portacl: " + off, "",
+			"label dovesnap.faucet.portacl: " + none, "label dovesnap.faucet.portacl: " + none},
+		{"ACL of this network", spec.Endpoint{ACL: "lab:a"}, "label dovesnap.faucet.portacl: " + off, "",
+			"label dovesnap.faucet.portacl: " + none, "label dovesnap.faucet.portacl: " + none},
 		{"ACL of another network", spec.Endpoint{ACL: "home:a"}, "", "", "", ""},
 		{"VLAN", spec.Endpoint{VLAN: 20}, "driver-opt ovs.port.vlan: " + off, "", "", ""},
 		{"trunk", spec.Endpoint{Trunks: []int{20}}, "driver-opt ovs.port.trunks: " + off, "", "", ""},
@@ -81,6 +81,11 @@ func TestCheckPort(t *testing.T) {
 				t.Errorf("%s, controllers %v, managed %t: got %v, want %q", tt.name, kind.controllers, kind.managed, err, kind.want)
 			}
 		}
+	}
+	// At `docker run`, it is a driver-opt.
+	err := spec.CheckPort(spec.Network{Name: "lab", VLAN: 100}, spec.Endpoint{ID: endpointID, ACL: "a"}, true)
+	if err == nil || err.Error() != "driver-opt dovesnap.faucet.portacl: "+none {
+		t.Error(err)
 	}
 	// Until its name is known, any network may be the one that is meant.
 	if err := spec.CheckPort(spec.Network{}, spec.Endpoint{ACL: "home:a"}, true); err == nil {

@@ -107,12 +107,9 @@ func renderEndpoints(b *bytes.Buffer, networks []Network) {
 	for _, n := range networks {
 		for _, e := range n.Endpoints {
 			row := fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t", n.label(), e.label(), join(e.Addresses), e.MAC, number(e.OFPort), e.Link)
-			switch {
-			case len(e.Problems) > 0:
-				ill = append(ill, row+"!")
-			case e.Held:
-				ill = append(ill, row+"held")
-			default:
+			if mark := e.mark(); mark != "" {
+				ill = append(ill, row+mark)
+			} else {
 				well = append(well, row)
 			}
 		}
@@ -131,6 +128,19 @@ func renderEndpoints(b *bytes.Buffer, networks []Network) {
 	if more := len(rows) - maxRows; more > 0 {
 		fmt.Fprintf(b, "and %d more: dovesnap status --json\n", more)
 	}
+}
+
+// mark is what stands beside an endpoint.
+func (e Endpoint) mark() string {
+	switch {
+	case e.Held && len(e.Problems) > 0:
+		return "held !"
+	case e.Held:
+		return "held"
+	case len(e.Problems) > 0:
+		return "!"
+	}
+	return ""
 }
 
 func (c Controller) state() string {

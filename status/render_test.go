@@ -73,6 +73,9 @@ func ill() status.Status {
 	n.Endpoints[1].Problems = []string{"no OpenFlow port"}
 	n.Endpoints[1].Container = ""
 	n.Endpoints[1].OFPort = 0
+	refused := n.Endpoints[0]
+	refused.Container, refused.OFPort, refused.Ports, refused.Problems = "typo", 3, nil, []string{`faucet.yaml has no ACL "offcie": it defines office`}
+	n.Endpoints = append(n.Endpoints, refused)
 	return s
 }
 
@@ -147,6 +150,7 @@ func TestTrouble(t *testing.T) {
 		`network "0123456789ab": not connected to controller tcp:127.0.0.1:6653: Connection refused`,
 		`network "0123456789ab": not connected to controller ssl:192.0.2.1`,
 		`network "0123456789ab", container "abcdef987654": no OpenFlow port`,
+		`network "0123456789ab", container "typo": faucet.yaml has no ACL "offcie": it defines office`,
 	}
 	if diff := cmp.Diff(want, ill().Trouble()); diff != "" {
 		t.Error(diff)
