@@ -24,6 +24,21 @@ func setFile(to *string, v string) error {
 	return nil
 }
 
+// ownFaucetFile refuses one file for the operator's and dovesnap's; by its name
+// alone, since neither need be there.
+func (c Config) ownFaucetFile(all []given) error {
+	if c.Faucet.File != c.Faucet.Config { // both are clean
+		return nil
+	}
+	var where string // it became so
+	for _, g := range all {
+		if g.setting.key == "faucet.file" || g.setting.key == "faucet.config" {
+			where = g.where
+		}
+	}
+	return fmt.Errorf("%s: %q is both faucet.config, which is yours, and faucet.file, which dovesnap overwrites: give faucet.file another name", where, c.Faucet.File)
+}
+
 func optionalFile(field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		if v == "" {

@@ -63,6 +63,9 @@ func Load(flags *pflag.FlagSet, environ []string, defaultFile string) (Config, e
 			errs = append(errs, fmt.Errorf("%s: %w", g.where, err))
 		}
 	}
+	if err := c.ownFaucetFile(all); err != nil {
+		errs = append(errs, err)
+	}
 	if len(errs) > 0 {
 		return Config{}, fmt.Errorf("cannot load configuration: %w", oneLine(errs))
 	}

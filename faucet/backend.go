@@ -11,7 +11,8 @@ type backend interface {
 	// sweep removes what an earlier process of ours did not finish.
 	sweep() error
 	// look returns what there is now, cheaply when nothing has changed. An eager
-	// one waits for something of the operator's.
+	// one waits for something of the operator's. Its error is a notOurs when what
+	// is in our place is somebody else's.
 	look(ctx context.Context, eager bool) (seen, error)
 	// fresh returns what the operator has at this moment; from any goroutine.
 	fresh() (Others, error)

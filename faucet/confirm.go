@@ -71,7 +71,7 @@ func (c *Courier) confirm(ctx context.Context) {
 	// for a while has sent its own.
 	sent := got.sent || l.versions != nil && slices.Equal(got.versions, l.versions)
 	l.versions = got.versions
-	if err == nil && sent {
+	if err == nil && sent && !l.alien {
 		c.confirmed(got.versions)
 	}
 	if l.pollDelay = min(l.pollDelay*3/2, lastPoll); !l.waiting {

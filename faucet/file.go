@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"dovesnap/whole"
@@ -60,12 +59,15 @@ func (f *fileBackend) hint() string {
 }
 
 func (f *fileBackend) look(context.Context, bool) (seen, error) {
+	if err := own(f.cfg.Config, f.cfg.File); err != nil {
+		return seen{}, err
+	}
 	if now := stampOf(f.cfg.File); now != f.stamp || now.missing {
-		text, err := os.ReadFile(f.cfg.File)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return seen{}, fmt.Errorf("cannot read %q: %w", f.cfg.File, whole.Cause(err))
+		text, err := readOwn(f.cfg.Config, f.cfg.File)
+		if err != nil {
+			return seen{}, err
 		}
-		f.stamp, f.ours = now, string(text)
+		f.stamp, f.ours = now, text
 	}
 	others, _, err := f.reader.read()
 	if err == nil {
@@ -94,6 +96,9 @@ func (o Others) clashes() error {
 }
 
 func (f *fileBackend) deliver(_ context.Context, c Config) (delivered, error) {
+	if _, err := readOwn(f.cfg.Config, f.cfg.File); err != nil {
+		return delivered{}, err // it came since the last look
+	}
 	text := c.String()
 	if err := whole.Write(f.cfg.File, []byte(text), 0o644, nil); err != nil {
 		return delivered{}, err

@@ -23,6 +23,9 @@ const optional = "include-optional"
 // The file is optional, so that Faucet loads without it when dovesnap is gone.
 // line is what was added, or where the inclusion is already.
 func Init(config, file string) (changed bool, line string, err error) {
+	if _, err := readOwn(config, file); err != nil {
+		return false, "", err
+	}
 	r := &reader{config: config, file: file}
 	others, _, err := r.read()
 	if err != nil {

@@ -25,6 +25,7 @@ type loop struct {
 	seeded bool
 	found  error  // of the last look
 	holds  string // our text there
+	alien  bool   // somebody else's was there, at the last look that told
 
 	rendered *Wanted // what text and problems are of, with the others of state
 	state    string
@@ -45,14 +46,18 @@ type loop struct {
 func (c *Courier) step(ctx context.Context) time.Duration {
 	l := &c.loop
 	s, err := c.b.look(ctx, len(c.problems) > 0) // written by this goroutine alone
-	if l.found = err; err == nil {
+	l.found = err
+	if _, not := err.(notOurs); not {
+		c.alien()
+	}
+	if err == nil {
 		switch {
 		case !l.seeded:
 			c.seed(s)
 		case s.ours != l.holds:
 			c.drifted(s)
 		}
-		l.holds = s.ours
+		l.holds, l.alien = s.ours, false
 		c.deliver(ctx, s)
 	}
 	if l.seeded {
@@ -72,7 +77,7 @@ func (c *Courier) seed(s seen) {
 	before, parseErr := Parse(s.ours)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.force = force{unknown: err != nil || parseErr != nil}
+	c.force = force{unknown: err != nil || parseErr != nil || c.loop.alien}
 	if len(older) > 0 {
 		c.force.give(older)
 	}
@@ -83,6 +88,15 @@ func (c *Courier) seed(s seen) {
 	if waits || c.force.unknown {
 		c.loop.await()
 	}
+}
+
+// alien takes note of something in our file's place that is nobody's we know:
+// Faucet may read it, and have anything until it says that it has ours.
+func (c *Courier) alien() {
+	c.mu.Lock()
+	c.force.unknown = true
+	c.mu.Unlock()
+	c.loop.alien, c.loop.holds, c.loop.given = true, "", ""
 }
 
 // drifted takes note of what somebody else wrote, or a call of ours that seemed to
