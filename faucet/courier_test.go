@@ -255,3 +255,13 @@ func TestCannotWrite(t *testing.T) {
 	}
 	await(t, "delivery", c, func() bool { return c.Status().Delivered })
 }
+
+// An operator's file that is not there is not said to lack a line.
+func TestOperatorsFileMissing(t *testing.T) {
+	dir := t.TempDir()
+	b := newFileBackend(FileConfig{Config: filepath.Join(dir, "faucet.yaml"), File: filepath.Join(dir, "dovesnap.yaml")})
+	s, err := b.look(t.Context(), false)
+	if want := b.cfg.Config + " does not exist: run `dovesnap faucet init`"; err != nil || s.detached != want {
+		t.Errorf("%v, %q", err, s.detached)
+	}
+}

@@ -76,6 +76,9 @@ func (f *fileBackend) look(context.Context, bool) (seen, error) {
 	s := seen{others: others, ours: f.ours, version: version(f.ours), state: fmt.Sprint(f.reader.stamps)}
 	if len(others.Chain) == 0 {
 		s.detached = fmt.Sprintf("%s does not include %s: run `dovesnap faucet init`", f.cfg.Config, f.cfg.File)
+		if others.Missing {
+			s.detached = fmt.Sprintf("%s does not exist: run `dovesnap faucet init`", f.cfg.Config)
+		}
 	}
 	return s, err
 }
