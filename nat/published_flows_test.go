@@ -108,25 +108,29 @@ func TestPublishedSCTP(t *testing.T) {
 		t.Skip("this kernel has no SCTP sockets; the golden files have the rule:", err)
 	}
 	unix.Close(fd)
-	for _, flavour := range flavours {
-		t.Run(flavour, func(t *testing.T) {
-			s := newScene(t, flavour, "10.%d.0.%d")
-			s.publish(1, dualE, s.web.addr, "sctp 0.0.0.0 8080")
-			open := func(a away) (fd int) {
-				s.in(a, func() { fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_SCTP) })
-				must(t, err)
-				t.Cleanup(func() { unix.Close(fd) })
-				must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 20}))
-				return fd
+	eachScene(t, func(t *testing.T, s *scene) {
+		family, wildcard := unix.AF_INET, "0.0.0.0"
+		at := func(a netip.Addr, port int) unix.Sockaddr { return &unix.SockaddrInet4{Port: port, Addr: a.As4()} }
+		if s.bits == 64 {
+			family, wildcard = unix.AF_INET6, "::"
+			at = func(a netip.Addr, port int) unix.Sockaddr { return &unix.SockaddrInet6{Port: port, Addr: a.As16()} }
+		}
+		s.publish(1, dualE, s.web.addr, "sctp "+wildcard+" 8080")
+		open := func(a away) (fd int) {
+			var err error
+			s.in(a, func() { fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_SCTP) })
+			must(t, err)
+			t.Cleanup(func() { unix.Close(fd) })
+			must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 20}))
+			return fd
+		}
+		server := open(s.web)
+		must(t, unix.Bind(server, at(s.web.addr, 7)))
+		must(t, unix.Listen(server, 8))
+		for _, from := range []away{s.outside, s.host, s.web, s.sibling, s.second} {
+			if err := unix.Connect(open(from), at(s.at(1, 1), 8080)); err != nil {
+				t.Errorf("from %s: %v", from.addr, err)
 			}
-			server := open(s.web)
-			must(t, unix.Bind(server, &unix.SockaddrInet4{Port: 7, Addr: s.web.addr.As4()}))
-			must(t, unix.Listen(server, 4))
-			for _, from := range []away{s.outside, s.host, s.web, s.sibling, s.second} {
-				if err := unix.Connect(open(from), &unix.SockaddrInet4{Port: 8080, Addr: s.at(1, 1).As4()}); err != nil {
-					t.Errorf("from %s: %v", from.addr, err)
-				}
-			}
-		})
-	}
+		}
+	})
 }
