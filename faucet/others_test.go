@@ -209,6 +209,10 @@ print(json.dumps([k + " " + repr(n) for k in ("acls", "dps", "vlans") for n in t
 	}
 	w := newOthers(o.Where)
 	w.add(Others{DPs: map[string]spec.DPID{"d": 7}, ACLs: map[string]bool{"a": false, "b": false, "z": false}, VLANs: map[string]int{"x": 5}, ACLsOut: map[string][]ACL{"x": nil}})
+	if len(o.PassedOver) != 3 {
+		t.Errorf("passed over: %q", o.PassedOver)
+	}
+	o.PassedOver = nil
 	if diff := cmp.Diff(w, o); diff != "" {
 		t.Error(diff)
 	}

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestSystemd has a systemctl of its own in PATH.
@@ -69,6 +72,10 @@ func TestPidfile(t *testing.T) {
 	if got := tell(); !strings.HasSuffix(got, `is another program`) {
 		t.Error(got)
 	}
+	// Otherwise sh could not trap it where the tests run under nohup(1).
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, unix.SIGHUP)
+	defer signal.Stop(hup)
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap 'exit 7' HUP; echo ready; while :; do read -r line || :; done`, "faucet.faucet")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
