@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
+	ossignal "os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -74,8 +74,8 @@ func TestPidfile(t *testing.T) {
 	}
 	// Otherwise sh could not trap it where the tests run under nohup(1).
 	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, unix.SIGHUP)
-	defer signal.Stop(hup)
+	ossignal.Notify(hup, unix.SIGHUP)
+	defer ossignal.Stop(hup)
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap 'exit 7' HUP; echo ready; while :; do read -r line || :; done`, "faucet.faucet")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
