@@ -25,7 +25,7 @@ func (e *Engine) CreateEndpoint(ctx context.Context, ep spec.Endpoint) (spec.End
 		if !ok {
 			return unknownNetwork(ep.Network)
 		}
-		if err := spec.CheckDriverOpts(n, ep, e.cfg.Faucet != nil); err != nil {
+		if err := spec.CheckPort(n, ep, e.cfg.Faucet != nil); err != nil {
 			return err
 		}
 		if err := e.dropDead(ctx, ep); err != nil {
@@ -104,9 +104,9 @@ func (e *Engine) choose(n spec.Network, ep *spec.Endpoint) error {
 			prefix = n.MACPrefix
 		}
 		ep.MAC = spec.EndpointMAC(ep.ID, ep.Addresses, prefix)
-		for _, other := range e.State().EndpointsOf(n.ID) {
-			if other.MAC == ep.MAC {
-				return fmt.Errorf("cannot attach endpoint %q: its MAC address, %s, is that of endpoint %q: prefix %q leaves too few of them", ep.ID.Short(), ep.MAC, other.ID.Short(), prefix)
+		if prefix != "" {
+			if err := e.distinct(*ep, prefix); err != nil {
+				return err
 			}
 		}
 	}
@@ -123,6 +123,18 @@ func (e *Engine) choose(n spec.Network, ep *spec.Endpoint) error {
 	})
 	if !ok {
 		return fmt.Errorf("cannot attach endpoint %q: all OpenFlow ports of bridge %q are used", ep.ID.Short(), n.Bridge)
+	}
+	return nil
+}
+
+// distinct refuses the MAC address that a long prefix makes of two IP addresses. An
+// endpoint with the same IP address is one that is about to go: see dropDead.
+func (e *Engine) distinct(ep spec.Endpoint, prefix spec.MACPrefix) error {
+	for id, other := range e.State().Endpoints {
+		same := func(a netip.Prefix) bool { return slices.Contains(ep.Addresses, a) }
+		if other.Network == ep.Network && other.MAC == ep.MAC && !slices.ContainsFunc(other.Addresses, same) {
+			return fmt.Errorf("cannot attach endpoint %q: its MAC address, %s, is that of endpoint %q: prefix %q leaves too few of them", ep.ID.Short(), ep.MAC, id.Short(), prefix)
+		}
 	}
 	return nil
 }

@@ -42,9 +42,9 @@ func ParseVLANs(s string) ([]int, error) {
 }
 
 // CheckPort refuses what an endpoint asks of a network that cannot give it.
-// managed reports that dovesnap writes Faucet's configuration. An ACL that is
-// for other networks alone asks nothing of this one, once its name is known. An
-// endpoint without an ID is what a container's labels ask for.
+// managed reports that dovesnap writes Faucet's configuration. An endpoint without an
+// ID is what a container's labels ask for: an ACL that is for other networks alone
+// asks nothing of this one, once its name is known. A driver-opt is for one network.
 func CheckPort(n Network, e Endpoint, managed bool) error {
 	var errs []error
 	alone := len(n.Controllers) == 0
@@ -54,6 +54,8 @@ func CheckPort(n Network, e Endpoint, managed bool) error {
 	}
 	acl := e.ACL != "" && (n.Name == "" || e.ACL.For(n.Name) != nil)
 	switch {
+	case kind == driverOpt && e.ACL != "" && n.Name != "" && !e.ACL.Speaks(n.Name):
+		errs = append(errs, fmt.Errorf("%s %s: no part of %q is for network %q; leave the network's name out", kind, aclKey, e.ACL, n.Name))
 	case acl && alone:
 		errs = append(errs, fmt.Errorf("%s %s: %s", kind, aclKey, noController))
 	case acl && !managed:
@@ -73,14 +75,6 @@ func CheckPort(n Network, e Endpoint, managed bool) error {
 		errs = append(errs, fmt.Errorf("driver-opt %s: VLAN %d is untagged on this port", trunksKey, untagged))
 	}
 	return oneLine(errs)
-}
-
-// CheckDriverOpts refuses driver-opts that cannot be meant: they are for one network.
-func CheckDriverOpts(n Network, e Endpoint, managed bool) error {
-	if e.ACL != "" && n.Name != "" && !e.ACL.Speaks(n.Name) {
-		return fmt.Errorf("driver-opt %s: no part of %q is for network %q; leave the network's name out", aclKey, e.ACL, n.Name)
-	}
-	return CheckPort(n, e, managed)
 }
 
 // PortVLAN returns the VLAN of the frames that an endpoint sends without a tag.
