@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -218,6 +219,31 @@ func TestHostIsApart(t *testing.T) {
 	}
 	if text, err := h.ReadFile("/etc/mark"); err != nil || text != "mark\n" {
 		t.Errorf("file in the host is %q, %v", text, err)
+	}
+}
+
+// What reads /proc/self reads of the first thread, whatever thread it runs on.
+func TestFirstThreadStays(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root for a mount namespace")
+	}
+	before, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 200 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			if err := onThread(func() error { return unix.Unshare(unix.CLONE_NEWNS) }); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	all.Wait()
+	if after, err := os.Readlink("/proc/self/ns/mnt"); err != nil || after != before {
+		t.Errorf("the first thread's mounts are %s, %v; want %s", after, err, before)
 	}
 }
 

@@ -22,6 +22,12 @@ func onThread(do func() error) error {
 	go func() {
 		// Never unlocked: the runtime ends a locked thread with its goroutine.
 		runtime.LockOSThread()
+		// But the first, which it would park as it is: /proc/self is that one's.
+		if unix.Gettid() == unix.Getpid() {
+			defer runtime.UnlockOSThread()
+			done <- onThread(do)
+			return
+		}
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
 			done <- fmt.Errorf("cannot unshare file system attributes: %w", err)
 			return
