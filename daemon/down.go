@@ -19,6 +19,7 @@ import (
 	"dovesnap/ovs"
 	"dovesnap/plugin"
 	"dovesnap/spec"
+	"dovesnap/status"
 	"dovesnap/supervisor"
 )
 
@@ -36,7 +37,7 @@ const cleanupWithin = 30 * time.Second
 // others have bridges, or that others started, goes on.
 func Cleanup(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	foreign, err := cleanSwitch(ctx, cfg, log)
-	errs := []error{err, cleanLinks(ctx, cfg, log), nat.Cleanup(ctx), faucet.Cleanup(fileConfig(cfg))}
+	errs := []error{err, cleanLinks(ctx, cfg, log), nat.Cleanup(ctx), faucet.Cleanup(fileConfig(cfg)), status.RemoveSocket(cfg.RunDir)}
 	switch {
 	case err != nil: // unknown whose bridges are left
 	case len(foreign) > 0:

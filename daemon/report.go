@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"dovesnap/cli"
@@ -62,14 +63,21 @@ func (p *parts) ovsStatus() status.OVS {
 	return s
 }
 
-// take removes and returns the problem of a subject, as a list of at most one.
-func take(problems map[string]string, subject string) []string {
-	text, ok := problems[subject]
-	if !ok {
-		return nil
+// take removes and returns the problems of a subject, sorted, its own first, and then
+// of its parts ("published ports of endpoint 0123…").
+func take(problems map[string]string, subject string) (texts []string) {
+	for s, text := range problems {
+		if part, ok := strings.CutSuffix(s, " of "+subject); ok {
+			texts = append(texts, part+": "+text)
+			delete(problems, s)
+		}
 	}
-	delete(problems, subject)
-	return []string{text}
+	slices.Sort(texts)
+	if text, ok := problems[subject]; ok {
+		texts = append([]string{text}, texts...)
+		delete(problems, subject)
+	}
+	return texts
 }
 
 func network(n spec.Network, endpoints []spec.Endpoint, v ovs.View, names reconcile.Names, problems map[string]string) status.Network {

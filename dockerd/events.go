@@ -19,6 +19,9 @@ import (
 // labelPrefix is what the labels begin with that mean something to us.
 const labelPrefix = "dovesnap."
 
+// bridgeDriver is Docker's own driver, whose bridges our networks are kept from.
+const bridgeDriver = "bridge"
+
 // subscribe asks for the events. Of a container's only those that matter, since
 // a health check makes three each time.
 func subscribe(ctx context.Context, c *client.Client) (client.EventsResult, error) {
@@ -59,6 +62,9 @@ func (a *arrivals) event(m events.Message) {
 		return
 	}
 	driver, told := m.Actor.Attributes["type"]
+	if driver == bridgeDriver && m.Action != events.ActionConnect && m.Action != events.ActionDisconnect {
+		a.stir() // its bridge is to be known
+	}
 	if told && !slices.Contains(a.drivers, driver) {
 		return
 	}

@@ -83,15 +83,21 @@ func (w *Watcher) view(ctx context.Context, c *client.Client, a *arrivals) (seen
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	s := seen{view: reconcile.DockerView{Taken: time.Now(), Networks: map[spec.NetworkID]reconcile.DockerNetwork{}}}
-	list, err := c.NetworkList(ctx, client.NetworkListOptions{Filters: client.Filters{}.Add("driver", w.cfg.Drivers...)})
+	list, err := c.NetworkList(ctx, client.NetworkListOptions{Filters: client.Filters{}.Add("driver", append([]string{bridgeDriver}, w.cfg.Drivers...)...)})
 	if err != nil {
 		return s, fmt.Errorf("cannot list networks: %w", err)
 	}
+	var ours []network.Summary
 	for _, item := range list.Items {
+		if item.Driver == bridgeDriver {
+			s.view.Bridges = append(s.view.Bridges, bridgeOf(item.Network))
+			continue
+		}
 		a.know(spec.NetworkID(item.ID))
+		ours = append(ours, item)
 	}
 	attached := 0
-	for _, item := range list.Items {
+	for _, item := range ours {
 		got, err := c.NetworkInspect(ctx, item.ID, client.NetworkInspectOptions{})
 		if errdefs.IsNotFound(err) {
 			continue // removed since it was listed
@@ -115,6 +121,15 @@ func (w *Watcher) view(ctx context.Context, c *client.Client, a *arrivals) (seen
 		s.view.Networks[out.Request.ID] = out
 	}
 	return s, nil
+}
+
+// bridgeOf returns the host's link of a network of Docker's own driver: the name
+// that its user chose, or else one of its ID, as bridge's parseNetworkOptions has it.
+func bridgeOf(n network.Network) string {
+	if name := n.Options["com.docker.network.bridge.name"]; name != "" {
+		return name
+	}
+	return "br-" + spec.NetworkID(n.ID).Short()
 }
 
 func containersByID(ctx context.Context, c *client.Client, o client.ContainerListOptions) (map[string]container.Summary, error) {

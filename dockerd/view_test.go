@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,11 +33,34 @@ func TestViewIsWhatCreateNetworkCarried(t *testing.T) {
 	if !ep.Labelled || ep.Labels["dovesnap.faucet.portacl"] != "strict" || ep.Running {
 		t.Errorf("endpoint: %+v", ep)
 	}
-	if d.count(`/networks?{"driver":{"dovesnap":true,"ovs":true}}`) != 1 || d.count("/containers/json") != 1 {
+	if d.count(`/networks?{"driver":{"bridge":true,"dovesnap":true,"ovs":true}}`) != 1 || d.count("/containers/json") != 1 {
 		t.Errorf("asked %q", d.asked)
 	}
 	if err := w.Err(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Docker's own bridges are known by the names that they have on the host.
+func TestViewHasDockersBridges(t *testing.T) {
+	d, e := serve(t), &engine{}
+	d.set("/networks", `[{"Name":"mynet","Id":"`+netID+`","Driver":"ovs"},
+{"Name":"bridge","Id":"b100","Driver":"bridge","Options":{"com.docker.network.bridge.name":"docker0"}},
+{"Name":"b","Id":"b2`+netID[2:]+`","Driver":"bridge","Options":null},
+{"Name":"c","Id":"b3`+netID[2:]+`","Driver":"bridge","Internal":true,"Options":{"com.docker.network.bridge.name":"inner"}}]`)
+	watch(t, d, e)
+	v := next(t, e.views)
+	if want := []string{"docker0", "br-b20000000000", "inner"}; !slices.Equal(v.Bridges, want) || len(v.Networks) != 1 {
+		t.Errorf("bridges %q, want %q; networks %v", v.Bridges, want, v.Networks)
+	}
+	if n := d.count("/networks/b"); n != 0 {
+		t.Errorf("%d of them were inspected", n)
+	}
+	// One more, which no container is on yet.
+	d.set("/networks", "[]")
+	d.events <- strings.ReplaceAll(networkEvent("create", "bridge"), netID, "b4")
+	if v := next(t, e.views); len(v.Bridges) != 0 {
+		t.Errorf("bridges %q", v.Bridges)
 	}
 }
 

@@ -158,13 +158,12 @@ func TestSysctls(t *testing.T) {
 	}
 }
 
-// A bridge that Docker's user named is known by Docker's rules, of before 28 and
-// since.
+// A bridge whose name was chosen is known by Docker's rules, of before 28 and since,
+// until Docker says that it is no more: the rules may have been flushed.
 func TestNamedDockerBridge(t *testing.T) {
 	eachFlavour(t, func(t *testing.T, h *host) {
 		h.apply(dualE)
 		before := h.both()
-		rule := "-A " + isolateChain + " -o mynet -j DROP"
 		for _, chain := range []string{"FORWARD", "DOCKER-BRIDGE"} {
 			h.ipt("-N DOCKER")
 			if chain != "FORWARD" {
@@ -175,18 +174,80 @@ func TestNamedDockerBridge(t *testing.T) {
 				t.Error("Check does not see a new bridge of Docker's")
 			}
 			h.apply(dualE)
-			if !strings.Contains(h.save("iptables"), rule) || !strings.Contains(h.save("ip6tables"), rule) || h.changed() {
-				t.Error("not closed:", h.both())
-			}
+			h.closed("known by its rule", "mynet")
 			h.ipt("-D " + chain + " -o mynet -j DOCKER")
 			if chain != "FORWARD" {
 				h.ipt("-X " + chain)
 			}
 			h.ipt("-X DOCKER")
 			h.apply(dualE)
+			h.closed("without its rule", "mynet")
+			h.Table = h.table(h.flavour)
+			h.apply(dualE)
+			h.closed("after a restart", "mynet")
+			if !h.KnowDocker([]string{"docker0"}) {
+				t.Error("what Docker says is no news")
+			}
+			h.apply(dualE)
 			h.same("without it", before)
+			h.Table = h.table(h.flavour)
+			h.apply(dualE)
 		}
 	})
+}
+
+// Docker says what its rules do not, and is believed when they are flushed.
+func TestDockerSaysItsBridges(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, h *host) {
+		command(t, "ip", "link", "add", "br-own", "type", "bridge")
+		command(t, "ip", "address", "add", "192.0.2.1/24", "dev", "br-own")
+		if h.KnowDocker([]string{"docker0", "internal"}) {
+			t.Error("news without a network to keep apart")
+		}
+		h.apply(dualE)
+		h.closed("known before there are rules", "internal")
+		all := []string{"br-own", "docker0", "docker_gwbridge", "br-0123456789ab", "internal"}
+		for i, news := range []bool{true, false} {
+			if got := h.KnowDocker(all); got != news {
+				t.Errorf("told %d times: news %v", i+1, got)
+			}
+		}
+		h.apply(dualE)
+		h.closed("told", "br-own", "internal")
+		for _, family := range []string{"iptables", "ip6tables"} {
+			if rules := h.save(family); strings.Contains(rules, "-o br-own -j RETURN") || strings.Contains(rules, "gwbridge") {
+				t.Error("rules:", rules)
+			}
+			command(t, family+"-"+h.flavour, "-F")
+		}
+		if !h.changed() {
+			t.Error("Check does not see the flush")
+		}
+		h.apply(dualE)
+		h.closed("after a flush", "br-own", "internal")
+		h.KnowDocker(nil)
+		h.apply(dualE)
+		for _, family := range []string{"iptables", "ip6tables"} {
+			if rules := h.save(family); !strings.Contains(rules, "-o br-own -j RETURN") || strings.Contains(rules, "internal") {
+				t.Error("rules without Docker's networks:", rules)
+			}
+		}
+	})
+}
+
+// closed expects that the isolation drops what goes to Docker's bridges, and that
+// Check agrees.
+func (h *host) closed(when string, bridges ...string) {
+	h.Helper()
+	for _, bridge := range bridges {
+		rule := "-A " + isolateChain + " -o " + bridge + " -j DROP"
+		if !strings.Contains(h.save("iptables"), rule) || !strings.Contains(h.save("ip6tables"), rule) {
+			h.Errorf("%s: %s is not closed: %s", when, bridge, h.both())
+		}
+	}
+	if h.changed() {
+		h.Errorf("%s: Check sees a change", when)
+	}
 }
 
 // Docker's bridges are closed to nat networks but for published ports, and what

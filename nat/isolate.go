@@ -19,7 +19,7 @@ const allNetworks = "all"
 // Links are names of the host's that dockerLinks gets wrong, each sorted.
 type Links struct {
 	Others []string // have a name like it, and are not Docker's
-	Docker []string // Docker's, though its user named them otherwise
+	Docker []string // Docker's, though its user chose the name
 }
 
 // dockerLinks are the names of Docker's bridges as iptables matches them: docker0,
@@ -61,10 +61,52 @@ func renderIsolate(links Links) []string {
 	return rules
 }
 
-// dockerBridges returns the bridges that Docker has rules for and that its user
-// named: each has one that leads to chain DOCKER, in FORWARD, from Docker 28 on in
-// DOCKER-BRIDGE. Docker's nftables backend has none here, and needs no help: what
-// iptables accepts, its own table drops.
+// chosen returns the names that dockerLinks does not cover, sorted.
+func chosen(bridges []string) []string {
+	bridges = slices.DeleteFunc(slices.Clone(bridges), func(name string) bool {
+		return strings.HasPrefix(name, "docker") || dockerBridge.MatchString(name)
+	})
+	slices.Sort(bridges)
+	return slices.Compact(bridges)
+}
+
+// KnowDocker hears which bridges Docker's networks have: all of them, as Docker says.
+// It reports whether the rules have to be applied again for it.
+//
+// Docker's rules name bridges as well, sooner than Docker does, but not all of them
+// (no rule of an internal network leads to chain DOCKER), and none after a flush. A
+// name is therefore forgotten only when Docker says so.
+func (t *Table) KnowDocker(bridges []string) (news bool) {
+	bridges = chosen(bridges)
+	news = !t.asked || !slices.Equal(bridges, t.told)
+	t.asked, t.told = true, bridges
+	return news && len(t.v4.want.Isolate)+len(t.v6.want.Isolate) > 0
+}
+
+// dockers returns what is known of Docker's bridges when the rules are these.
+func (t *Table) dockers(now saved) []string {
+	names := union(t.told, now.dockerBridges())
+	if !t.asked {
+		names = union(names, union(t.links.Docker, now.isolated()))
+	}
+	return names
+}
+
+// isolated returns the names that an earlier dovesnap knew, by its rules.
+func (s saved) isolated() []string {
+	var names []string
+	for _, rule := range s["filter"][isolateChain] {
+		f := strings.Fields(rule)
+		if len(f) == 4 && f[0] == "-o" && f[3] == "DROP" && !slices.Contains(dockerLinks, f[1]) {
+			names = append(names, f[1])
+		}
+	}
+	return names
+}
+
+// dockerBridges returns the bridges that Docker has rules for and whose names were
+// chosen: each has one that leads to chain DOCKER, in FORWARD, from Docker 28 on in
+// DOCKER-BRIDGE. Docker's nftables backend has none here.
 func (s saved) dockerBridges() []string {
 	var names []string
 	for _, from := range []string{"FORWARD", "DOCKER-BRIDGE"} {
@@ -73,19 +115,16 @@ func (s saved) dockerBridges() []string {
 			if len(f) != 4 || f[0] != "-o" || f[2] != "-j" || f[3] != "DOCKER" {
 				continue
 			}
-			if name := f[1]; !strings.HasPrefix(name, "docker") && !strings.HasPrefix(name, "br-") {
-				names = append(names, name)
-			}
+			names = append(names, f[1])
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return chosen(names)
 }
 
 // notDockers returns the names of the host's links that dockerLinks match and that
-// are not Docker's: br-lan, br-ex, br-int. It asks for addresses, not for links:
+// are not Docker's: br-lan, br-ex, br-int; but for those that docker lists. It asks for addresses, not for links:
 // one without is no way out, and those of containers have none, however many.
-func notDockers() ([]string, error) {
+func notDockers(docker []string) ([]string, error) {
 	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) { // then the next look will do
 		return nil, err
@@ -105,7 +144,7 @@ func notDockers() ([]string, error) {
 	}
 	var names []string
 	for _, name := range links {
-		if strings.HasPrefix(name, "br-") && !dockerBridge.MatchString(name) {
+		if strings.HasPrefix(name, "br-") && !dockerBridge.MatchString(name) && !slices.Contains(docker, name) {
 			names = append(names, name)
 		}
 	}

@@ -58,6 +58,8 @@ type Table struct {
 	nets      []spec.Network                    // of the last Apply
 	endpoints map[spec.EndpointID]spec.Endpoint // those with published ports
 	links     Links
+	asked     bool     // Docker has said which bridges it has
+	told      []string // those with a chosen name, sorted
 }
 
 // New finds the iptables programs. The flavour is "nft", "legacy", or "auto":
@@ -179,28 +181,30 @@ func (t *Table) linked() bool {
 	if len(t.v4.want.Isolate)+len(t.v6.want.Isolate) == 0 {
 		return false
 	}
-	others, err := notDockers()
+	others, err := notDockers(t.links.Docker)
 	return err == nil && !slices.Equal(others, t.links.Others)
 }
 
 // look finds the links that the rules must name; what cannot be read now is as it
 // was. It looks at iptables in one family: Docker has a network's bridge in IPv4's,
-// also where that has IPv6. It returns what it read there, if anything.
+// also where that has IPv6; what is in neither, Docker itself tells: KnowDocker. It returns what it read there, if anything.
 func (t *Table) look(ctx context.Context, nets []spec.Network) *listing {
 	if !slices.ContainsFunc(nets, func(n spec.Network) bool { return n.Mode == spec.NAT }) {
 		return nil
 	}
-	if others, err := notDockers(); err == nil {
+	found, err := t.v4.read(ctx)
+	if err == nil {
+		t.links.Docker = t.dockers(found.rules)
+		t.v4.docker = t.links.Docker
+	}
+	if others, err := notDockers(t.links.Docker); err == nil {
 		t.links.Others = others
 	} else {
 		t.log.Warn("cannot list the host's addresses", "err", err)
 	}
-	found, err := t.v4.read(ctx)
 	if err != nil {
 		return nil // apply will say so
 	}
-	t.links.Docker = found.rules.dockerBridges()
-	t.v4.docker = t.links.Docker
 	return &found
 }
 

@@ -159,8 +159,9 @@ func (s *stack) changed(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("cannot check %s packet filter rules: %w", s.name, err)
 	}
-	renamed := len(s.want.Isolate) > 0 && s.in(netip.IPv4Unspecified()) && !slices.Equal(s.docker, now.dockerBridges())
-	if renamed || !sameChains(s.written, now.own()) || !now.inPlace(now.jumps(s.want, s.guard)) {
+	isNew := func(name string) bool { return !slices.Contains(s.docker, name) }
+	open := len(s.want.Isolate) > 0 && s.in(netip.IPv4Unspecified()) && slices.ContainsFunc(now.dockerBridges(), isNew)
+	if open || !sameChains(s.written, now.own()) || !now.inPlace(now.jumps(s.want, s.guard)) {
 		return true, nil
 	}
 	s.see(generation)

@@ -15,6 +15,7 @@ import (
 type DockerView struct {
 	Taken    time.Time // when the asking began
 	Networks map[spec.NetworkID]DockerNetwork
+	Bridges  []string // the host's links of the networks of Docker's own driver
 }
 
 // DockerNetwork is one network of ours as Docker has it.
@@ -70,6 +71,16 @@ func (m dockerMemory) gone(id string, v DockerView, grace time.Duration) bool {
 	return v.Taken.Sub(first) >= grace
 }
 
+// left reports whether an endpoint's container has left it, whatever Docker says: the
+// link is gone with its namespace, or it is back on the host, and was made by an
+// earlier dovesnap, which so was not told that it is not needed any more. One that was
+// made just now has yet to be moved into its container.
+func (m dockerMemory) left(id spec.EndpointID, present map[spec.EndpointID]link.Found) bool {
+	f, linked := present[id]
+	_, recent := m.made[string(id)]
+	return !linked || !f.Held && !recent
+}
+
 // prune forgets what is too old to matter.
 func (m dockerMemory) prune(v DockerView, grace time.Duration) {
 	old := v.Taken.Add(-2*grace - time.Hour)
@@ -101,6 +112,9 @@ func (e *Engine) See(ctx context.Context, v DockerView) error {
 			}
 		}
 		e.dropForgotten(ctx, v)
+		if e.fw.KnowDocker(v.Bridges) {
+			e.report("packet filter", e.applyFirewall(ctx))
+		}
 		// Docker runs, so that this is the time to mind forwarding, which others
 		// may have switched off: see nat's EnsureForwarding.
 		e.report("forwarding", e.fw.EnsureForwarding(ctx, e.State().SortedNetworks()))
@@ -205,22 +219,18 @@ func (e *Engine) dropForgotten(ctx context.Context, v DockerView) {
 		e.report("links", err)
 		return
 	}
-	present := map[spec.EndpointID]link.Found{}
-	for _, f := range found {
-		present[f.Alias.Endpoint] = f
-	}
+	present := byEndpoint(found)
 	for id, ep := range e.State().Endpoints {
 		if _, ok := v.Networks[ep.Network].Endpoints[id]; ok {
 			delete(e.docker.missing, string(id))
 			continue
 		}
-		f, linked := present[id]
-		if f.Held {
+		if present[id].Held {
 			continue // inside a network namespace: some process holds it, whatever this Docker says
 		}
 		grace := e.cfg.Grace
-		if !linked {
-			grace = 0 // no link: its namespace has gone, and the container with it
+		if e.docker.left(id, present) {
+			grace = 0
 		}
 		if e.docker.gone(string(id), v, grace) {
 			e.log.Info("removing an endpoint that Docker does not know", "endpoint", id.Short(), "ofport", ep.OFPort)
@@ -237,4 +247,12 @@ func (e *Engine) dropForgotten(ctx context.Context, v DockerView) {
 			e.report(SubjectNetwork(id), e.dropNetwork(ctx, id))
 		}
 	}
+}
+
+func byEndpoint(found []link.Found) map[spec.EndpointID]link.Found {
+	out := map[spec.EndpointID]link.Found{}
+	for _, f := range found {
+		out[f.Alias.Endpoint] = f
+	}
+	return out
 }

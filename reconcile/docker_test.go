@@ -3,6 +3,7 @@
 package reconcile
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,5 +168,22 @@ func TestForwardingIsMinded(t *testing.T) {
 	h.guard = false
 	if err := e.See(within(t), viewOf(e.State(), h)); err != nil || !h.guard {
 		t.Errorf("forwarding was not looked after: %v", err)
+	}
+}
+
+// The packet filter keeps our networks from Docker's bridges, and is told of them.
+func TestDockersBridgesAreKnown(t *testing.T) {
+	h, e, _ := withNetworkAndEndpoint(t)
+	v := viewOf(e.State(), h)
+	v.Bridges = []string{"docker0", "own"}
+	h.rules = nil
+	for i := range 2 {
+		if err := e.See(within(t), v); err != nil {
+			t.Fatal(err)
+		}
+		if applied := len(h.rules) > 0; !slices.Equal(h.docker, v.Bridges) || applied != (i == 0) {
+			t.Errorf("told %d times: knows %q, rules written anew: %v", i+1, h.docker, applied)
+		}
+		h.rules = nil
 	}
 }

@@ -92,6 +92,7 @@ type Firewall interface {
 	Unpublish(context.Context, spec.EndpointID) error
 	Check(context.Context) (changed bool, err error)
 	EnsureForwarding(context.Context, []spec.Network) error
+	KnowDocker(bridges []string) (news bool) // news: Apply is needed
 }
 
 // HostPorts holds the host's ports that are published.

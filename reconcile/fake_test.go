@@ -33,6 +33,7 @@ type host struct {
 	resolved []spec.EndpointID
 	heard    map[spec.OFPort]bool // nil: no controller is there
 	foreign  map[spec.NetworkID][]spec.ForeignPort
+	docker   []string // bridges that Docker was said to have
 
 	published, reserved map[spec.EndpointID][]spec.Published
 
@@ -296,6 +297,12 @@ func (h *host) Apply(ctx context.Context, nets []spec.Network, endpoints []spec.
 }
 
 func (h *host) Check(context.Context) (bool, error) { return false, nil }
+
+func (h *host) KnowDocker(bridges []string) bool {
+	news := !slices.Equal(h.docker, bridges)
+	h.docker = bridges
+	return news
+}
 
 func (h *host) EnsureForwarding(ctx context.Context, _ []spec.Network) error {
 	if err := h.step(ctx, "forwarding"); err != nil {

@@ -25,10 +25,7 @@ func (e *Engine) pass(ctx context.Context) {
 	state := e.State()
 	found, err := e.links.Endpoints(ctx)
 	e.report("links", err)
-	present := map[spec.EndpointID]link.Found{}
-	for _, f := range found {
-		present[f.Alias.Endpoint] = f
-	}
+	present := byEndpoint(found)
 	e.report("packet filter", e.repairFirewall(ctx))
 	for _, n := range state.SortedNetworks() {
 		e.breathe()

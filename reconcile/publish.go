@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 
-	"dovesnap/link"
 	"dovesnap/spec"
 )
 
@@ -38,7 +37,7 @@ func (e *Engine) Publish(ctx context.Context, nid spec.NetworkID, id spec.Endpoi
 func (e *Engine) publish(ctx context.Context, n spec.Network, ep spec.Endpoint, maps []spec.PortMap) error {
 	before := ep.Published
 	published, err := e.cfg.Ports.Reserve(ep.ID, maps, ep.Addresses)
-	if err != nil && e.dropGone(ctx) {
+	if err != nil && e.dropGone(ctx, ep.ID) {
 		published, err = e.cfg.Ports.Reserve(ep.ID, maps, ep.Addresses)
 	}
 	if err != nil {
@@ -62,19 +61,19 @@ func (e *Engine) publish(ctx context.Context, n spec.Network, ep spec.Endpoint, 
 	return nil
 }
 
-// dropGone removes the endpoints that publish ports and whose link is gone, as it goes
-// with the container, and reports whether there were any. They died with dockerd, which
-// starts their containers again as others, perhaps at other addresses, that want the
-// same ports.
-func (e *Engine) dropGone(ctx context.Context) bool {
+// dropGone removes the endpoints, but for one, that publish ports and that their
+// containers have left, and reports whether there were any. They died with dockerd, or
+// while dovesnap was down; their containers are started again as others, perhaps at
+// other addresses, that want the same ports.
+func (e *Engine) dropGone(ctx context.Context, but spec.EndpointID) bool {
 	found, err := e.links.Endpoints(ctx)
 	if err != nil {
 		e.log.Warn("cannot see whose containers are gone", "err", err)
 		return false
 	}
-	dropped := false
+	present, dropped := byEndpoint(found), false
 	for id, ep := range e.State().Endpoints {
-		if len(ep.Published) == 0 || slices.ContainsFunc(found, func(f link.Found) bool { return f.Alias.Endpoint == id }) {
+		if len(ep.Published) == 0 || id == but || !e.docker.left(id, present) {
 			continue
 		}
 		e.log.Info("removing an endpoint whose container is gone, for its ports", "endpoint", id.Short())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -134,8 +135,32 @@ func protoOf(number int) (Proto, error) {
 
 // CheckPublish refuses what a network cannot do with published ports.
 func CheckPublish(n Network, maps []PortMap) error {
-	if len(maps) > 0 && !n.Routed() {
-		return errors.New("cannot publish port " + maps[0].String() + ": the network's mode is flat, its containers are on the LAN with all their ports")
+	for i, m := range maps {
+		why := ""
+		switch {
+		case !n.Routed():
+			why = "the network's mode is flat, its containers are on the LAN with all their ports"
+		case m.HostIP == netip.IPv6Loopback():
+			why = "nothing that is sent to ::1 can be passed on; 127.0.0.1 can"
+		case slices.ContainsFunc(maps[:i], m.excludes):
+			why = "it is asked for twice"
+		default:
+			continue
+		}
+		return errors.New("cannot publish port " + m.String() + ": " + why)
 	}
 	return nil
+}
+
+// excludes reports whether two mappings want the one host port that either would take.
+func (m PortMap) excludes(o PortMap) bool {
+	single := m.HostPort != 0 && m.HostPort == m.HostPortEnd && o.HostPort == o.HostPortEnd
+	return single && m.Proto == o.Proto && m.HostPort == o.HostPort && overlap(m.HostIP, o.HostIP)
+}
+
+func overlap(a, b netip.Addr) bool {
+	if !a.IsValid() || !b.IsValid() || a == b {
+		return true
+	}
+	return a.Is4() == b.Is4() && (a.IsUnspecified() || b.IsUnspecified())
 }

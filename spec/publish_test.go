@@ -99,6 +99,35 @@ func TestCheckPublish(t *testing.T) {
 	if err := spec.CheckPublish(spec.Network{Mode: spec.NAT}, maps); err != nil {
 		t.Error(err)
 	}
+	port := func(ip string, first, last uint16, proto spec.Proto) spec.PortMap {
+		m := spec.PortMap{Proto: proto, HostPort: first, HostPortEnd: last, Port: 80}
+		if ip != "" {
+			m.HostIP = netip.MustParseAddr(ip)
+		}
+		return m
+	}
+	for _, c := range []struct {
+		maps []spec.PortMap
+		want string // "": allowed
+	}{
+		{[]spec.PortMap{port("::1", 80, 80, spec.TCP)}, "cannot publish port [::1]:80/tcp: nothing that is sent to ::1 can be passed on; 127.0.0.1 can"},
+		{[]spec.PortMap{port("", 80, 80, spec.TCP), port("", 80, 80, spec.TCP)}, "cannot publish port 0.0.0.0:80/tcp: it is asked for twice"},
+		{[]spec.PortMap{port("", 80, 80, spec.TCP), port("192.0.2.1", 80, 80, spec.TCP)}, "cannot publish port 192.0.2.1:80/tcp: it is asked for twice"},
+		{[]spec.PortMap{port("::", 80, 80, spec.UDP), port("fd00::1", 80, 80, spec.UDP)}, "cannot publish port [fd00::1]:80/udp: it is asked for twice"},
+		{[]spec.PortMap{port("", 80, 80, spec.TCP), port("", 80, 80, spec.UDP), port("", 81, 81, spec.TCP)}, ""},
+		{[]spec.PortMap{port("0.0.0.0", 80, 80, spec.TCP), port("::", 80, 80, spec.TCP)}, ""},
+		{[]spec.PortMap{port("127.0.0.1", 80, 80, spec.TCP), port("192.0.2.1", 80, 80, spec.TCP)}, ""},
+		{[]spec.PortMap{port("", 80, 89, spec.TCP), port("", 80, 89, spec.TCP)}, ""},
+		{[]spec.PortMap{port("", 0, 0, spec.TCP), port("", 0, 0, spec.TCP)}, ""},
+	} {
+		got := ""
+		if err := spec.CheckPublish(spec.Network{Mode: spec.NAT}, c.maps); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%v: %q, want %q", c.maps, got, c.want)
+		}
+	}
 }
 
 // FuzzParsePortMaps: whatever the JSON, no panic, and what is accepted is sound.

@@ -22,6 +22,9 @@ const (
 	maxAsking  = 16              // requests at a time
 )
 
+// private is the directory in which the socket is made.
+const private = ".status"
+
 // Source finds out the Status until ctx ends.
 type Source func(ctx context.Context) (Status, error)
 
@@ -41,15 +44,15 @@ func Listen(ctx context.Context, runDir string) (net.Listener, error) {
 	}
 	// Born in a directory that is root's alone and then moved, the socket is
 	// never open to others, not even between bind and chmod.
-	private := filepath.Join(runDir, ".status")
-	if err := os.RemoveAll(private); err != nil { // of one that was killed here
+	nursery := filepath.Join(runDir, private)
+	if err := os.RemoveAll(nursery); err != nil { // of one that was killed here
 		return nil, fmt.Errorf("cannot serve status: %w", err)
 	}
-	if err := os.Mkdir(private, 0o700); err != nil {
+	if err := os.Mkdir(nursery, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot serve status: %w", err)
 	}
-	defer os.RemoveAll(private)
-	birth := filepath.Join(private, "s")
+	defer os.RemoveAll(nursery)
+	birth := filepath.Join(nursery, "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: birth, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve status: %w", err)
@@ -64,6 +67,12 @@ func Listen(ctx context.Context, runDir string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot serve status: %w", err)
 	}
 	return &socket{Listener: l, path: path}, nil
+}
+
+// RemoveSocket removes what a killed daemon left in runDir; that none runs is the
+// caller's to know.
+func RemoveSocket(runDir string) error {
+	return errors.Join(os.RemoveAll(filepath.Join(runDir, private)), os.RemoveAll(Socket(runDir)))
 }
 
 // socket is removed when it is closed, before the connections end: whoever asks
