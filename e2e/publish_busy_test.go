@@ -36,6 +36,8 @@ func TestPublishedBusy(t *testing.T) {
 			{"a container on Docker's bridge", "8072:80", []string{"0.0.0.0:8072/tcp", "docker-proxy"}},
 			{"one address of ours", "8073:80", []string{"0.0.0.0:8073/tcp", `container "one"`}},
 			{"an address that the host has not got", "203.0.113.5:8074:80", []string{"203.0.113.5:8074/tcp", "the host has no such address"}},
+			{"an address that reaches nobody", "[::1]:8075:80", []string{"[::1]:8075/tcp", "127.0.0.1 can"}},
+			{"one port twice", "8069:81", []string{"0.0.0.0:8069/tcp: it is asked for twice"}},
 		} {
 			t.Log(c.what)
 			// The first would do: it has to go with the second.

@@ -23,6 +23,33 @@ func TestPublishedGoneMeanwhile(t *testing.T) {
 	})
 }
 
+// So does it with the settings that people have, and who comes back gets the port of
+// its earlier self at once.
+func TestPublishedStoppedMeanwhile(t *testing.T) {
+	eachSuite(t, func(t *testing.T, h *testHost) {
+		p := newPublished(t, h)
+		p.stop(p.dovesnap)
+		p.dovesnap = h.dovesnap()
+		p.server("web", "net", "-p", "8080:80", "-p", "8081:80")
+		p.server("gone", "net", "-p", "8090:80")
+		p.kill(p.dovesnap)
+		_, _ = p.try("docker", "stop", "-t0", "web")
+		_, _ = p.try("docker", "rm", "-f", "gone")
+		p.dovesnap = h.dovesnap()
+		p.docker("start", "web")
+		for _, port := range []uint16{8080, 8081} {
+			p.open(port)
+			if rules := p.rulesOf(port); len(rules) != 1 {
+				t.Errorf("rules from port %d to %q", port, rules)
+			}
+		}
+		p.shut(8090)
+		p.stop(p.dovesnap)
+		p.dovesnap = h.quickly()
+		p.ends("web")
+	})
+}
+
 // On two networks, the one whose gateway the container has publishes; when that
 // goes the other takes over.
 func TestPublishedOnTwoNetworks(t *testing.T) {
