@@ -72,7 +72,7 @@ func (p *parser) mapping(section string, n *yaml.Node) {
 		case isSection(key):
 			p.mapping(key, value)
 		default:
-			p.fail(name, "unknown key %s; did you mean %s?", key, spec.Nearest(key, keys()))
+			p.fail(name, "unknown key %s%s", key, spec.DidYouMean(spec.Near(key, keys())))
 		}
 	}
 }

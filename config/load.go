@@ -86,7 +86,7 @@ func readEnv(environ []string) (out []given, file string, errs []error) {
 		case name == fileEnv:
 			file = value
 		case i < 0:
-			errs = append(errs, fmt.Errorf("unknown environment variable %s; did you mean %s?", name, spec.Nearest(name, known)))
+			errs = append(errs, fmt.Errorf("unknown environment variable %s%s", name, spec.DidYouMean(spec.Near(name, known))))
 		default:
 			out = append(out, given{settings[i-1], value, name})
 		}

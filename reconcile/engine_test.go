@@ -276,6 +276,23 @@ func TestTakenPortIsPinned(t *testing.T) {
 	}
 }
 
+// Faucet's rules are about numbers: that one has changed is a problem.
+func TestLostNumberIsTold(t *testing.T) {
+	h, e, ep := withNetworkAndEndpoint(t)
+	delete(h.ports, ep.ID)
+	h.taken[ep.OFPort] = true
+	if err := e.do(within(t), func(ctx context.Context) error { e.pass(ctx); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	const want = "OpenFlow port 1 is somebody else's now, so that it has 2 until its container is started again"
+	if got := e.Problems()["number of "+SubjectEndpoint(ep.ID)]; got != want {
+		t.Errorf("problems: %v", e.Problems())
+	}
+	if err := e.DeleteEndpoint(within(t), ep.ID); err != nil || len(e.Problems()) != 0 {
+		t.Errorf("left: %v, %v", e.Problems(), err)
+	}
+}
+
 func TestRestartKeepsAndRebootDrops(t *testing.T) {
 	h := newHost()
 	e, stop := start(t, h, "boot 1")

@@ -5,6 +5,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"dovesnap/link"
 	"dovesnap/spec"
@@ -124,6 +125,7 @@ func (e *Engine) repair(ctx context.Context, n spec.Network, ep spec.Endpoint, p
 		return err
 	}
 	if now.OFPort != ep.OFPort {
+		e.report("number of "+SubjectEndpoint(ep.ID), fmt.Errorf("OpenFlow port %d is somebody else's now, so that it has %d until its container is started again", ep.OFPort, now.OFPort))
 		e.change(func(s spec.State) { s.Endpoints[ep.ID] = now })
 		e.want()
 	}
