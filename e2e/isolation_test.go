@@ -16,11 +16,15 @@ import (
 // A nat network reaches no container on a bridge of Docker's own, whatever its name
 // and kind, whoever flushes the rules and who of the three is started again.
 func TestDockersBridgesAreClosed(t *testing.T) {
-	eachSuite(t, closedToNat)
+	eachSuite(t, func(t *testing.T, h *testHost) { closedToNat(t, h) })
+	t.Run("Docker 29, nftables", func(t *testing.T) {
+		t.Parallel()
+		closedToNat(t, docker29(t), "--firewall-backend=nftables")
+	})
 }
 
-func closedToNat(t *testing.T, h *testHost) {
-	dockerd := h.warmDockerd()
+func closedToNat(t *testing.T, h *testHost, flags ...string) {
+	dockerd := h.warmDockerd(flags...)
 	daemon := h.dovesnap()
 	theirs := map[string]string{
 		"named":  "-o com.docker.network.bridge.name=own0",
@@ -97,7 +101,7 @@ func closedToNat(t *testing.T, h *testHost) {
 	h.kill(dockerd)
 	h.run("nft", "flush", "ruleset")
 	known(names...)
-	dockerd = h.dockerd()
+	dockerd = h.dockerd(flags...)
 	h.reaches("box", "172.20.1.1") // has been started again
 	for name := range theirs {
 		eventually(t, patience, name+" to be started again", func() error {
