@@ -36,21 +36,29 @@ func TestRebootBroken(t *testing.T) {
 		run(g, "mynet", "c1", "c2")
 		talk(g)
 		before := numbers(g)
-		for _, test := range []struct{ name, breaks, mends string }{
+		for _, test := range []struct{ name, breaks, says, mends string }{
 			{"configuration", "cp -a " + config + " /root; echo 'ovs: {mode: mine}' >" + config,
+				`ovs.mode: "mine" is not`,
 				"mv /root/dovesnap.yaml " + config + restart},
+			// Whatever the boot does in which order, it runs when dovesnap starts.
 			{"foreign Open vSwitch", "cp -a " + config + " /root; echo 'ovs: {mode: managed}' >" + config +
-				"; systemctl unmask openvswitch-switch ovs-vswitchd ovsdb-server; systemctl enable openvswitch-switch",
-				"mv /root/dovesnap.yaml " + config + restart},
+				"\nsystemctl unmask $(cat /var/lib/dovesnap/masked-units) || true # names those that do not exist" +
+				"\nsystemctl enable openvswitch-switch" +
+				"\nmkdir -p $(dirname " + dropIn + "); printf '[Unit]\\nWants=openvswitch-switch.service\\n" +
+				"After=openvswitch-switch.service ovsdb-server.service ovs-vswitchd.service\\n' >" + dropIn,
+				"was not started by dovesnap",
+				"mv /root/dovesnap.yaml " + config + "; rm " + dropIn + "; systemctl daemon-reload" + restart},
 			// What nobody restarts comes back too.
 			{"program", "mkdir -p $(dirname " + dropIn + "); printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' >" + dropIn,
+				"status=1/FAILURE",
 				"rm " + dropIn + "; systemctl daemon-reload"},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				g := g.In(t)
 				g.Sh(test.breaks)
 				g.Reboot()
-				t.Log(g.Sh("docker ps -a; journalctl --boot --no-pager -o short-monotonic -u 'dovesnap*' -u docker _PID=1"))
+				t.Log(g.Sh("docker ps -a; journalctl --boot --no-pager -o short-monotonic -u 'dovesnap*' -u docker -u 'ov*'"))
+				g.Sh("journalctl --boot --no-pager -o cat -u dovesnap | grep -F '" + test.says + "'")
 				g.Sh("docker exec other true")
 				g.Sh(`test "$(docker inspect -f '{{.State.Running}}' c1)" = false`)
 				g.Sh(test.mends)
