@@ -32,14 +32,16 @@ func (s *managedSite) watched() *watched {
 	s.run("iptables", "-t", "raw", "-I", "PREROUTING", "-s", guest, "-j", "ACCEPT")
 	w := &watched{s, must[*host.Process](s.t)(s.Start("witness", "ip", "netns", "exec", "wit0", peerPath, "watch", "eth0", guestMAC))}
 	s.reaches(s.container("free", "net", "--ip="+guest), "172.12.0.1") // its rules are those of others as well
-	s.docker("rm", "-f", "free")
 	eventually(s.t, patience, "what passes to be counted", func() error {
 		routed, flooded := w.counts()
 		if routed == 0 || !strings.Contains(flooded, "0806") || !strings.Contains(flooded, "86dd") {
+			// What it sent of itself may have come before its port was known.
+			_, _ = s.exec("free", "ping", "-c1", "-W1", "fd00:12::99")
 			return fmt.Errorf("%d packets, and frames %q", routed, strings.Fields(flooded))
 		}
 		return nil
 	})
+	s.docker("rm", "-f", "free")
 	return w
 }
 
