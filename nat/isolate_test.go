@@ -76,7 +76,17 @@ func TestDockerSaysItsBridges(t *testing.T) {
 		}
 		h.apply(dualE)
 		h.closed("after a flush", "br-own", "internal")
+		// Its rules go after it has forgotten the network.
+		h.ipt("-N DOCKER")
+		h.ipt("-A FORWARD -o internal -j DOCKER")
+		h.apply(dualE)
 		h.KnowDocker(nil)
+		h.apply(dualE)
+		h.closed("while it has a rule", "internal")
+		h.ipt("-D FORWARD -o internal -j DOCKER")
+		if !h.changed() {
+			t.Error("Check does not see the end of a bridge of Docker's")
+		}
 		h.apply(dualE)
 		for _, family := range []string{"iptables", "ip6tables"} {
 			if rules := h.save(family); !strings.Contains(rules, "-o br-own -j RETURN") || strings.Contains(rules, "internal") {

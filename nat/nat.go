@@ -82,6 +82,9 @@ func newTable(ctx context.Context, log *slog.Logger, flavour string, wait time.D
 	t := &Table{log: log, zone: newZone(log), repairs: repairs{now: time.Now}, endpoints: map[spec.EndpointID]spec.Endpoint{}}
 	t.v4 = &stack{log: log, name: "IPv4", command: "iptables", sysctl: ipForward, in: netip.Addr.Is4, sysctls: &t.sysctls}
 	t.v6 = &stack{log: log, name: "IPv6", command: "ip6tables", sysctl: ipv6Forwarding, in: netip.Addr.Is6, sysctls: &t.sysctls}
+	t.v4.renamed = func(now saved) bool {
+		return len(t.v4.want.Isolate) > 0 && !slices.Equal(t.dockers(now), t.links.Docker)
+	}
 	t.v4.use(found4, legacy)
 	t.v6.use(found6, legacy)
 	log.Debug("iptables chosen", "path", t.v4.tool.path, "legacy", legacy)
@@ -195,7 +198,6 @@ func (t *Table) look(ctx context.Context, nets []spec.Network) *listing {
 	found, err := t.v4.read(ctx)
 	if err == nil {
 		t.links.Docker = t.dockers(found.rules)
-		t.v4.docker = t.links.Docker
 	}
 	if others, err := notDockers(t.links.Docker); err == nil {
 		t.links.Others = others

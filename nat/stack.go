@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -26,7 +25,7 @@ type stack struct {
 	tool    *tool // nil: not installed
 	others  []*tool
 	sysctls *sysctls
-	docker  []string // bridges of Docker's that the rules name
+	renamed func(saved) bool // nil, or: Docker's bridges are not those that our rules name
 
 	applied bool                // the last Apply succeeded
 	want    Family              // what it was asked for
@@ -159,9 +158,7 @@ func (s *stack) changed(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("cannot check %s packet filter rules: %w", s.name, err)
 	}
-	isNew := func(name string) bool { return !slices.Contains(s.docker, name) }
-	open := len(s.want.Isolate) > 0 && s.in(netip.IPv4Unspecified()) && slices.ContainsFunc(now.dockerBridges(), isNew)
-	if open || !sameChains(s.written, now.own()) || !now.inPlace(now.jumps(s.want, s.guard)) {
+	if s.renamed != nil && s.renamed(now) || !sameChains(s.written, now.own()) || !now.inPlace(now.jumps(s.want, s.guard)) {
 		return true, nil
 	}
 	s.see(generation)
