@@ -81,7 +81,7 @@ type Watcher struct {
 
 // New returns a Watcher that does nothing until Run.
 func New(cfg Config, engine Engine, log *slog.Logger) *Watcher {
-	return &Watcher{cfg: cfg, engine: engine, log: log, err: errors.New("not asked yet")}
+	return &Watcher{cfg: cfg, engine: engine, log: log, err: errors.New("nothing has come yet")}
 }
 
 // Err returns why Docker cannot be seen at the moment; nil when it can.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -122,6 +123,60 @@ func TestEnsureVethAfterMove(t *testing.T) {
 	defer inside.Close()
 	if _, err := inside.LinkByName(spec.ContainerLink(e.ID)); err == nil {
 		t.Error("the container's end outlived the host's")
+	}
+}
+
+// Docker moves the other end into a container, sets it up there, and gives it back
+// down. Before that, whoever sets it up here does not make it look so.
+func TestLeft(t *testing.T) {
+	newNetns(t)
+	ctx, l := deadline(t), newLinks()
+	e := endpoint("0123456789ab")
+	must(t, l.EnsureVeth(ctx, spec.Network{ID: networkID}, e, false))
+	wantFound := func(when string, held, left bool) {
+		t.Helper()
+		found, err := l.Endpoints(ctx)
+		if err != nil || len(found) != 1 || found[0].Held != held || found[0].Left != left {
+			t.Errorf("%s: %+v, %v", when, found, err)
+		}
+	}
+	wantFound("just made", false, false)
+	end := byName(t, spec.ContainerLink(e.ID))
+	must(t, netlink.LinkSetUp(end))
+	wantFound("up on the host", false, false)
+	must(t, netlink.LinkSetDown(end))
+
+	here, err := netns.Get()
+	must(t, err)
+	defer here.Close()
+	container := sibling(t)
+	must(t, netlink.LinkSetNsFd(end, int(container)))
+	wantFound("in a container", true, false)
+	inside, err := netlink.NewHandleAt(container)
+	must(t, err)
+	defer inside.Close()
+	end, err = inside.LinkByName(spec.ContainerLink(e.ID))
+	must(t, err)
+	must(t, inside.LinkSetUp(end))
+	must(t, inside.LinkSetDown(end))
+	must(t, inside.LinkSetNsFd(end, int(here)))
+	wantFound("given back", false, true)
+	must(t, l.EnsureVeth(ctx, spec.Network{ID: networkID}, e, false))
+	wantFound("given back, and looked after", false, true)
+}
+
+// Where the host end was down all the time, nothing tells.
+func TestNotKnownToHaveLeft(t *testing.T) {
+	newNetns(t)
+	ctx, l := deadline(t), newLinks()
+	e := endpoint("0123456789ab")
+	e.Held = true
+	must(t, l.EnsureVeth(ctx, spec.Network{ID: networkID}, e, false))
+	end := byName(t, spec.ContainerLink(e.ID))
+	must(t, netlink.LinkSetUp(end))
+	must(t, netlink.LinkSetDown(end))
+	if found, err := l.Endpoints(ctx); err != nil || len(found) != 1 || found[0].Left {
+		t.Errorf("%+v, %v", found, err)
 	}
 }
 

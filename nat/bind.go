@@ -11,8 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is a bound socket; -1 where there is nothing to hold.
+// socket is a bound socket.
 type socket int
+
+const (
+	nothing socket = -1 // to hold
+	notHeld socket = -2 // somebody else has it
+)
 
 func (s socket) close() {
 	if s >= 0 {
@@ -74,13 +79,13 @@ func open(proto spec.Proto, at netip.AddrPort, absent, reuse bool) (socket, erro
 	switch {
 	case proto == spec.SCTP && (errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ESOCKTNOSUPPORT)),
 		domain == unix.AF_INET6 && errors.Is(err, unix.EAFNOSUPPORT):
-		return -1, nil // nobody else can have it either
+		return nothing, nil // nobody else can have it either
 	case err != nil:
-		return -1, err
+		return notHeld, err
 	}
 	if err := setUp(fd, proto, at, absent, reuse); err != nil {
 		_ = unix.Close(fd)
-		return -1, err
+		return notHeld, err
 	}
 	return socket(fd), nil
 }

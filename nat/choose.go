@@ -17,7 +17,7 @@ import (
 const localPortRange = "/proc/sys/net/ipv4/ip_local_port_range"
 
 // choose finds the first host port that is free in every family concerned.
-func (p *Ports) choose(m spec.PortMap, addresses []netip.Prefix) ([]spec.Published, []socket, error) {
+func (p *Ports) choose(id spec.EndpointID, m spec.PortMap, addresses []netip.Prefix) ([]spec.Published, []socket, error) {
 	hosts, err := sides(m, addresses)
 	if err != nil {
 		return nil, nil, err
@@ -47,15 +47,15 @@ func (p *Ports) choose(m spec.PortMap, addresses []netip.Prefix) ([]spec.Publish
 			at = first
 		}
 	}
-	why := p.explain(m.Proto, refused.at, refused.cause)
+	why := p.explain(id, m.Proto, refused.at, refused.cause)
 	switch {
 	case !isBusy(refused.cause):
 	case anyPort:
-		why = fmt.Errorf("cannot publish container port %d/%s: no port of %d-%d is free: %w", m.Port, m.Proto, first, last, why)
+		return nil, nil, fmt.Errorf("cannot publish container port %d/%s: no port of %d-%d is free: %s: %w", m.Port, m.Proto, first, last, refused.at, why)
 	case last > first:
-		why = fmt.Errorf("cannot publish port %s: none of them is free: %w", m, why)
+		return nil, nil, fmt.Errorf("cannot publish port %s: none of them is free: %s: %w", m, refused.at, why)
 	}
-	return nil, nil, why
+	return nil, nil, fmt.Errorf("cannot publish port %s/%s: %w", refused.at, m.Proto, why)
 }
 
 // side is a host address and the container's of the same family.
@@ -126,30 +126,44 @@ func ephemeral() (first, last uint16) {
 	return 49153, 65535 // IANA's, and Docker's where the kernel does not say
 }
 
-// explain turns a refused port into the line that the user of docker run reads.
-func (p *Ports) explain(proto spec.Proto, at netip.AddrPort, cause error) error {
-	text := fmt.Sprintf("cannot publish port %s/%s: ", at, proto)
+// explain says, for the user of docker run, why an endpoint does not get a port.
+func (p *Ports) explain(id spec.EndpointID, proto spec.Proto, at netip.AddrPort, cause error) error {
 	switch {
 	case errors.Is(cause, os.ErrPermission):
-		return fmt.Errorf("%s%w (dovesnap needs CAP_NET_BIND_SERVICE)", text, cause)
+		return fmt.Errorf("%w (dovesnap needs CAP_NET_BIND_SERVICE)", cause)
 	case isNoAddress(cause):
-		return errors.New(text + "the host has no such address")
+		return errors.New("the host has no such address")
 	case !isBusy(cause):
-		return fmt.Errorf("%s%w", text, cause)
+		return cause
 	}
-	return errors.New(text + "it is in use by " + p.user(proto, at))
+	switch user := p.user(proto, at); user {
+	case id:
+		return errors.New("the same container has it already")
+	case "":
+		return errors.New("it is in use by " + process(proto, at))
+	default:
+		return errors.New("it is in use by " + p.name(user))
+	}
 }
 
-// user says who has a port.
-func (p *Ports) user(proto spec.Proto, at netip.AddrPort) string {
+// user returns the endpoint that has a port; "" if none has.
+func (p *Ports) user(proto spec.Proto, at netip.AddrPort) spec.EndpointID {
 	for id, h := range p.held {
-		for _, o := range h.published {
+		for i, o := range h.published {
+			if h.sockets[i] == notHeld {
+				continue
+			}
 			same := o.HostIP == at.Addr() || o.HostIP.Is4() == at.Addr().Is4() && (o.HostIP.IsUnspecified() || at.Addr().IsUnspecified())
 			if o.Proto == proto && o.HostPort == at.Port() && same {
-				return p.name(id)
+				return id
 			}
 		}
 	}
+	return ""
+}
+
+// process says which process has a port.
+func process(proto spec.Proto, at netip.AddrPort) string {
 	if name := processWith(proto, at); name != "" {
 		return name
 	}

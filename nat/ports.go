@@ -24,7 +24,7 @@ type Ports struct {
 // hold is what one endpoint has.
 type hold struct {
 	published []spec.Published
-	sockets   []socket
+	sockets   []socket // of each published; notHeld where somebody else had it
 }
 
 func (h hold) close() {
@@ -55,7 +55,7 @@ func (p *Ports) Reserve(id spec.EndpointID, maps []spec.PortMap, addresses []net
 	}
 	var h hold
 	for _, m := range maps {
-		published, sockets, err := p.choose(m, addresses)
+		published, sockets, err := p.choose(id, m, addresses)
 		if err != nil {
 			h.close()
 			delete(p.held, id)
@@ -71,29 +71,32 @@ func (p *Ports) Reserve(id spec.EndpointID, maps []spec.PortMap, addresses []net
 	return slices.Clone(h.published), nil
 }
 
-// Hold takes up what was chosen by an earlier dovesnap. A port that somebody has
-// taken meanwhile is an error, and stays published: the redirection comes first.
+// Hold takes up what was chosen by an earlier dovesnap, and what it could not take when
+// it was asked before. A port that somebody has taken meanwhile is an error, and stays
+// published: the redirection comes first.
 func (p *Ports) Hold(id spec.EndpointID, published []spec.Published) error {
-	if old, ok := p.held[id]; ok {
-		if slices.Equal(old.published, published) {
+	h, ok := p.held[id]
+	if !ok || !slices.Equal(h.published, published) {
+		p.Release(id)
+		if len(published) == 0 {
 			return nil
 		}
-		p.Release(id)
+		h = hold{slices.Clone(published), slices.Repeat([]socket{notHeld}, len(published))}
+		p.held[id] = h
 	}
-	if len(published) == 0 {
-		return nil
-	}
-	h := hold{published: slices.Clone(published)}
 	var errs []error
-	for _, o := range published {
-		s, err := bind(o.Proto, netip.AddrPortFrom(o.HostIP, o.HostPort), true)
-		if err != nil {
-			errs = append(errs, p.explain(o.Proto, netip.AddrPortFrom(o.HostIP, o.HostPort), err))
+	for i, o := range published {
+		if h.sockets[i] != notHeld {
 			continue
 		}
-		h.sockets = append(h.sockets, s)
+		at := netip.AddrPortFrom(o.HostIP, o.HostPort)
+		s, err := bind(o.Proto, at, true)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot hold port %s/%s: %w", at, o.Proto, p.explain(id, o.Proto, at, err)))
+			continue
+		}
+		h.sockets[i] = s
 	}
-	p.held[id] = h
 	return joined(errs...)
 }
 

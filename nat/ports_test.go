@@ -127,7 +127,7 @@ func TestReserveRefuses(t *testing.T) {
 	_, err = p.Reserve(endpointID(2), []spec.PortMap{asked(spec.TCP, "::1", 70, 70, 1)}, single)
 	wantError(t, err, "cannot publish port [::1]:70/tcp: the container has no address of that family")
 	_, err = p.Reserve(endpointID(2), []spec.PortMap{asked(spec.TCP, "", 71, 71, 1), asked(spec.TCP, "", 71, 71, 2)}, single)
-	wantError(t, err, "cannot publish port 0.0.0.0:71/tcp: it is in use by container web0002")
+	wantError(t, err, "cannot publish port 0.0.0.0:71/tcp: the same container has it already")
 	must(t, l.Close())
 	_, err = p.Reserve(endpointID(2), []spec.PortMap{asked(spec.TCP, "", 70, 72, 1), asked(spec.TCP, "", 90, 90, 1)}, single)
 	must(t, err)
@@ -163,7 +163,7 @@ func TestHeldFromOthers(t *testing.T) {
 	// After a boot, an address may come later than we do.
 	absent := endpoint(3, "tcp 192.0.2.9:81 10.5.0.8:80", "udp [2001:db8::9]:81 [fd00:5::8]:80")
 	must(t, p.Hold(absent.ID, absent.Published))
-	wantError(t, NewPorts(nil).Hold(endpointID(2), published[:1]), "cannot publish port 0.0.0.0:80/tcp: it is in use by another process")
+	wantError(t, NewPorts(nil).Hold(endpointID(2), published[:1]), "cannot hold port 0.0.0.0:80/tcp: it is in use by another process")
 }
 
 // A server that was stopped leaves connections in TIME_WAIT, which must neither
@@ -193,6 +193,32 @@ func TestReserveBesideTimeWait(t *testing.T) {
 	cancel()
 	if _, err := (&net.Dialer{}).DialContext(ctx, "tcp4", "127.0.0.1:80"); err == nil {
 		t.Error("the hold answers")
+	}
+}
+
+// What somebody else had at the start is taken when it is free.
+func TestHoldAgain(t *testing.T) {
+	p := newPorts(t)
+	before := openFiles(t)
+	l, err := net.Listen("tcp4", "127.0.0.1:71")
+	must(t, err)
+	published := endpoint(1, "tcp 0.0.0.0:70 10.5.0.8:80", "tcp 0.0.0.0:71 10.5.0.8:81").Published
+	for range 2 {
+		wantError(t, p.Hold(endpointID(1), published), "cannot hold port 0.0.0.0:71/tcp: it is in use by process ")
+	}
+	must(t, l.Close())
+	for range 2 {
+		must(t, p.Hold(endpointID(1), published))
+	}
+	for _, port := range []string{"70", "71"} {
+		if l, err := net.Listen("tcp4", "0.0.0.0:"+port); err == nil {
+			l.Close()
+			t.Errorf("port %s is anybody's", port)
+		}
+	}
+	p.Release(endpointID(1))
+	if now := openFiles(t); now != before {
+		t.Errorf("%d files are open, were %d", now, before)
 	}
 }
 

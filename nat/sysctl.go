@@ -55,11 +55,17 @@ func (s *sysctls) forget(path string) {
 	delete(s.changed, path)
 }
 
-// Sysctls returns what is changed now, sorted. Any goroutine may call it.
-func (t *Table) Sysctls() []Changed {
+// Sysctls returns what is changed, as it is now, sorted. Any goroutine may call it.
+func (t *Table) Sysctls() (out []Changed) {
 	t.sysctls.mu.Lock()
-	defer t.sysctls.mu.Unlock()
-	return slices.SortedFunc(maps.Values(t.sysctls.changed), func(a, b Changed) int { return strings.Compare(a.Key, b.Key) })
+	changed := maps.Clone(t.sysctls.changed)
+	t.sysctls.mu.Unlock()
+	for path, c := range changed {
+		c.Is = readValue(path)
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b Changed) int { return strings.Compare(a.Key, b.Key) })
+	return out
 }
 
 // setting is what a link of ours needs; what it need not have is the default.

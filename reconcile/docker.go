@@ -34,31 +34,35 @@ type DockerEndpoint struct {
 	Running   bool              // its interface is inside the container
 }
 
+// dockerRuns is how long a view says that Docker runs: there is one a minute at least.
+const dockerRuns = 2 * time.Minute
+
 // dockerMemory tells what Docker has just not heard of from what it has
 // forgotten. Only the loop uses it.
 type dockerMemory struct {
 	made    map[string]time.Time // when we made or removed an object, by ID
 	missing map[string]time.Time // when an object was first not in a view
+	seen    time.Time            // when the last view was taken
 	now     func() time.Time
 }
 
-func newDockerMemory() dockerMemory {
-	return dockerMemory{made: map[string]time.Time{}, missing: map[string]time.Time{}, now: time.Now}
+func newDockerMemory() *dockerMemory {
+	return &dockerMemory{made: map[string]time.Time{}, missing: map[string]time.Time{}, now: time.Now}
 }
 
 // touch notes that we made or removed an object just now.
-func (m dockerMemory) touch(id string) { m.made[id] = m.now() }
+func (m *dockerMemory) touch(id string) { m.made[id] = m.now() }
 
 // fresh reports whether we touched an object after the view was begun, so that
 // the view says nothing of it.
-func (m dockerMemory) fresh(id string, v DockerView) bool {
+func (m *dockerMemory) fresh(id string, v DockerView) bool {
 	at, ok := m.made[id]
 	return ok && !at.Before(v.Taken)
 }
 
 // gone reports whether an object that is not in a view has been missing for
 // the whole grace.
-func (m dockerMemory) gone(id string, v DockerView, grace time.Duration) bool {
+func (m *dockerMemory) gone(id string, v DockerView, grace time.Duration) bool {
 	if m.fresh(id, v) {
 		delete(m.missing, id)
 		return false
@@ -71,18 +75,16 @@ func (m dockerMemory) gone(id string, v DockerView, grace time.Duration) bool {
 	return v.Taken.Sub(first) >= grace
 }
 
-// left reports whether an endpoint's container has left it, whatever Docker says: the
-// link is gone with its namespace, or it is back on the host, and was made by an
-// earlier dovesnap, which so was not told that it is not needed any more. One that was
-// made just now has yet to be moved into its container.
-func (m dockerMemory) left(id spec.EndpointID, present map[spec.EndpointID]link.Found) bool {
+// left reports whether an endpoint's container has left it for good, whatever Docker
+// says: the link is gone with its namespace, or the container has given it back. One
+// that has yet to be moved into its container is neither.
+func left(id spec.EndpointID, present map[spec.EndpointID]link.Found) bool {
 	f, linked := present[id]
-	_, recent := m.made[string(id)]
-	return !linked || !f.Held && !recent
+	return !linked || f.Left
 }
 
 // prune forgets what is too old to matter.
-func (m dockerMemory) prune(v DockerView, grace time.Duration) {
+func (m *dockerMemory) prune(v DockerView, grace time.Duration) {
 	old := v.Taken.Add(-2*grace - time.Hour)
 	for _, times := range []map[string]time.Time{m.made, m.missing} {
 		for id, at := range times {
@@ -99,6 +101,7 @@ func (m dockerMemory) prune(v DockerView, grace time.Duration) {
 func (e *Engine) See(ctx context.Context, v DockerView) error {
 	return e.do(ctx, func(ctx context.Context) error {
 		e.takeNames(v)
+		e.docker.seen = v.Taken
 		for id, n := range v.Networks {
 			e.adopt(ctx, id, n, v)
 			e.report("name of "+SubjectNetwork(id), e.name(ctx, id, n.Name))
@@ -115,12 +118,18 @@ func (e *Engine) See(ctx context.Context, v DockerView) error {
 		if e.fw.KnowDocker(v.Bridges) {
 			e.report("packet filter", e.applyFirewall(ctx))
 		}
-		// Docker runs, so that this is the time to mind forwarding, which others
-		// may have switched off: see nat's EnsureForwarding.
-		e.report("forwarding", e.fw.EnsureForwarding(ctx, e.State().SortedNetworks()))
+		e.mindForwarding(ctx)
 		e.docker.prune(v, e.cfg.Grace)
 		return nil
 	})
+}
+
+// mindForwarding switches on what others may have switched off, while Docker is known
+// to run: see nat's EnsureForwarding.
+func (e *Engine) mindForwarding(ctx context.Context) {
+	if e.docker.now().Sub(e.docker.seen) < dockerRuns {
+		e.report("forwarding", e.fw.EnsureForwarding(ctx, e.State().SortedNetworks()))
+	}
 }
 
 // Lacks returns those of the endpoints that are not in the State, once that has been
@@ -229,7 +238,7 @@ func (e *Engine) dropForgotten(ctx context.Context, v DockerView) {
 			continue // inside a network namespace: some process holds it, whatever this Docker says
 		}
 		grace := e.cfg.Grace
-		if e.docker.left(id, present) {
+		if left(id, present) {
 			grace = 0
 		}
 		if e.docker.gone(string(id), v, grace) {

@@ -3,6 +3,7 @@
 package reconcile
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -168,6 +169,23 @@ func TestForwardingIsMinded(t *testing.T) {
 	h.guard = false
 	if err := e.See(within(t), viewOf(e.State(), h)); err != nil || !h.guard {
 		t.Errorf("forwarding was not looked after: %v", err)
+	}
+	look := func(after time.Duration) bool {
+		h.guard = false
+		if err := e.do(within(t), func(ctx context.Context) error {
+			e.docker.now = func() time.Time { return time.Now().Add(after) }
+			e.lookFirewall(ctx)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return h.guard
+	}
+	if !look(0) {
+		t.Error("it is not looked after between views")
+	}
+	if look(dockerRuns) {
+		t.Error("it is looked after though Docker may not run")
 	}
 }
 

@@ -144,7 +144,7 @@ type Engine struct {
 	ops   chan op
 	ready chan struct{} // closed when the stored State has been read
 
-	docker       dockerMemory // the loop's own, as is what follows
+	docker       *dockerMemory // the loop's own, as is what follows
 	itemTimeout  time.Duration
 	rulesWritten bool // the packet filter's rules are those of the State
 	faucet       Faucet
@@ -200,7 +200,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.busy(func() {
 		close(e.ready) // a pass gives way to what waits
-		e.holdPorts()
 		e.lookPorts(ctx)
 		e.want()
 		e.pass(ctx)

@@ -22,6 +22,7 @@ type host struct {
 	ports    map[spec.EndpointID]spec.Endpoint
 	veths    map[spec.EndpointID]spec.Alias
 	held     map[spec.EndpointID]bool // inside a container
+	left     map[spec.EndpointID]bool // given back by one
 	rules    []spec.NetworkID
 	guard    bool
 	taken    map[spec.OFPort]bool // numbers of foreign ports
@@ -47,7 +48,7 @@ type host struct {
 
 func newHost() *host {
 	return &host{bridges: map[spec.NetworkID]spec.Network{}, ports: map[spec.EndpointID]spec.Endpoint{},
-		veths: map[spec.EndpointID]spec.Alias{}, held: map[spec.EndpointID]bool{}, taken: map[spec.OFPort]bool{}, uplinks: map[string]string{},
+		veths: map[spec.EndpointID]spec.Alias{}, held: map[spec.EndpointID]bool{}, left: map[spec.EndpointID]bool{}, taken: map[spec.OFPort]bool{}, uplinks: map[string]string{},
 		published: map[spec.EndpointID][]spec.Published{}, reserved: map[spec.EndpointID][]spec.Published{},
 		up: map[spec.EndpointID]bool{}, macs: map[spec.EndpointID]spec.MAC{}, flows: map[spec.OFPort]int{}}
 }
@@ -195,7 +196,7 @@ func (h *host) DeleteVeth(ctx context.Context, id spec.EndpointID) error {
 func (h *host) Endpoints(ctx context.Context) ([]link.Found, error) {
 	var out []link.Found
 	for id, a := range h.veths {
-		out = append(out, link.Found{Alias: a, Link: spec.HostLink(id), Held: h.held[id]})
+		out = append(out, link.Found{Alias: a, Link: spec.HostLink(id), Held: h.held[id], Left: h.left[id]})
 	}
 	return out, ctx.Err()
 }

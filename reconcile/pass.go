@@ -23,6 +23,7 @@ func (e *Engine) pass(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	e.dropEarlierBoots(ctx)
+	e.holdPorts()
 	state := e.State()
 	found, err := e.links.Endpoints(ctx)
 	e.report("links", err)

@@ -73,7 +73,7 @@ func (e *Engine) dropGone(ctx context.Context, but spec.EndpointID) bool {
 	}
 	present, dropped := byEndpoint(found), false
 	for id, ep := range e.State().Endpoints {
-		if len(ep.Published) == 0 || id == but || !e.docker.left(id, present) {
+		if len(ep.Published) == 0 || id == but || !left(id, present) {
 			continue
 		}
 		e.log.Info("removing an endpoint whose container is gone, for its ports", "endpoint", id.Short())
@@ -104,7 +104,8 @@ func (e *Engine) unpublish(ctx context.Context, id spec.EndpointID) error {
 	return errors.Join(err, e.sw.NotePort(ctx, ep))
 }
 
-// holdPorts takes the host's ports that an earlier dovesnap published.
+// holdPorts takes the host's ports that an earlier dovesnap published, and those that
+// somebody else had when it tried before.
 func (e *Engine) holdPorts() {
 	for id, ep := range e.State().Endpoints {
 		if len(ep.Published) > 0 && ep.Boot == e.cfg.BootID {
@@ -116,6 +117,7 @@ func (e *Engine) holdPorts() {
 // lookFirewall writes the rules again soon after somebody has flushed them.
 func (e *Engine) lookFirewall(ctx context.Context) {
 	e.item(ctx, "packet filter", e.repairFirewall)
+	e.mindForwarding(ctx)
 }
 
 // rules are what the packet filter is made of.

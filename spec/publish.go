@@ -133,6 +133,8 @@ func protoOf(number int) (Proto, error) {
 	return "", fmt.Errorf("protocol %d is not tcp, udp or sctp", number)
 }
 
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
 // CheckPublish refuses what a network cannot do with published ports.
 func CheckPublish(n Network, maps []PortMap) error {
 	for i, m := range maps {
@@ -142,6 +144,10 @@ func CheckPublish(n Network, maps []PortMap) error {
 			why = "the network's mode is flat, its containers are on the LAN with all their ports"
 		case m.HostIP == netip.IPv6Loopback():
 			why = "nothing that is sent to ::1 can be passed on; 127.0.0.1 can"
+		case m.HostIP.IsMulticast(), m.HostIP == broadcast:
+			why = "that is no host's address"
+		case m.HostIP.Is6() && m.HostIP.IsLinkLocalUnicast():
+			why = "a link-local address is of one link alone; use another address of the host, or none"
 		case slices.ContainsFunc(maps[:i], m.excludes):
 			why = "it is asked for twice"
 		default:

@@ -111,6 +111,9 @@ func TestCheckPublish(t *testing.T) {
 		want string // "": allowed
 	}{
 		{[]spec.PortMap{port("::1", 80, 80, spec.TCP)}, "cannot publish port [::1]:80/tcp: nothing that is sent to ::1 can be passed on; 127.0.0.1 can"},
+		{[]spec.PortMap{port("224.0.0.1", 80, 80, spec.TCP)}, "cannot publish port 224.0.0.1:80/tcp: that is no host's address"},
+		{[]spec.PortMap{port("255.255.255.255", 80, 80, spec.TCP)}, "cannot publish port 255.255.255.255:80/tcp: that is no host's address"},
+		{[]spec.PortMap{port("fe80::1", 80, 80, spec.TCP)}, "cannot publish port [fe80::1]:80/tcp: a link-local address is of one link alone; use another address of the host, or none"},
 		{[]spec.PortMap{port("", 80, 80, spec.TCP), port("", 80, 80, spec.TCP)}, "cannot publish port 0.0.0.0:80/tcp: it is asked for twice"},
 		{[]spec.PortMap{port("", 80, 80, spec.TCP), port("192.0.2.1", 80, 80, spec.TCP)}, "cannot publish port 192.0.2.1:80/tcp: it is asked for twice"},
 		{[]spec.PortMap{port("::", 80, 80, spec.UDP), port("fd00::1", 80, 80, spec.UDP)}, "cannot publish port [fd00::1]:80/udp: it is asked for twice"},
