@@ -27,7 +27,8 @@ type Links struct {
 // no pattern for digits.
 var dockerLinks = []string{"docker+", "br-+"}
 
-var dockerBridge = regexp.MustCompile(`^br-[0-9a-f]{12}$`)
+// dockerBridge matches the names that Docker gives.
+var dockerBridge = regexp.MustCompile(`^(docker0|docker_gwbridge|br-[0-9a-f]{12})$`)
 
 // peers returns the links from which a nat network is reached though it is
 // closed: by its own word or the other's.
@@ -61,13 +62,20 @@ func renderIsolate(links Links) []string {
 	return rules
 }
 
-// chosen returns the names that dockerLinks does not cover, sorted.
+// chosen returns the names that Docker did not give, sorted. What iptables would read
+// as something else is left out.
 func chosen(bridges []string) []string {
 	bridges = slices.DeleteFunc(slices.Clone(bridges), func(name string) bool {
-		return strings.HasPrefix(name, "docker") || dockerBridge.MatchString(name)
+		return dockerBridge.MatchString(name) || unspeakable(name)
 	})
 	slices.Sort(bridges)
 	return slices.Compact(bridges)
+}
+
+// unspeakable reports whether no rule can name a link: a + at the end is a pattern, and
+// iptables-restore drops quotes.
+func unspeakable(name string) bool {
+	return strings.HasSuffix(name, "+") || strings.ContainsAny(name, `"\`)
 }
 
 // KnowDocker hears which bridges Docker's networks have: all of them, as Docker says.
@@ -77,6 +85,11 @@ func chosen(bridges []string) []string {
 // (no rule of an internal network leads to chain DOCKER), and none after a flush. A
 // name is therefore forgotten only when Docker says so.
 func (t *Table) KnowDocker(bridges []string) (news bool) {
+	for _, name := range bridges {
+		if unspeakable(name) && !t.asked {
+			t.log.Warn("no rule can keep nat networks from this bridge of Docker's: give it a name of letters and digits", "bridge", name)
+		}
+	}
 	bridges = chosen(bridges)
 	news = !t.asked || !slices.Equal(bridges, t.told)
 	t.asked, t.told = true, bridges
@@ -122,7 +135,7 @@ func (s saved) dockerBridges() []string {
 }
 
 // notDockers returns the names of the host's links that dockerLinks match and that
-// are not Docker's: br-lan, br-ex, br-int; but for those that docker lists. It asks for addresses, not for links:
+// are not Docker's: br-lan, br-ex, docker-lan; but for those that docker lists. It asks for addresses, not for links:
 // one without is no way out, and those of containers have none, however many.
 func notDockers(docker []string) ([]string, error) {
 	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
@@ -144,7 +157,8 @@ func notDockers(docker []string) ([]string, error) {
 	}
 	var names []string
 	for _, name := range links {
-		if strings.HasPrefix(name, "br-") && !dockerBridge.MatchString(name) && !slices.Contains(docker, name) {
+		like := strings.HasPrefix(name, "br-") || strings.HasPrefix(name, "docker")
+		if like && !dockerBridge.MatchString(name) && !slices.Contains(docker, name) {
 			names = append(names, name)
 		}
 	}

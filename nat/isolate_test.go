@@ -57,16 +57,16 @@ func TestDockerSaysItsBridges(t *testing.T) {
 		}
 		h.apply(dualE)
 		h.closed("known before there are rules", "internal")
-		all := []string{"br-own", "docker0", "docker_gwbridge", "br-0123456789ab", "internal"}
+		all := []string{"br-own", "docker-own", "docker0", "docker_gwbridge", "br-0123456789ab", "internal", "up+", `a"b`}
 		for i, news := range []bool{true, false} {
 			if got := h.KnowDocker(all); got != news {
 				t.Errorf("told %d times: news %v", i+1, got)
 			}
 		}
 		h.apply(dualE)
-		h.closed("told", "br-own", "internal")
+		h.closed("told", "br-own", "docker-own", "internal")
 		for _, family := range []string{"iptables", "ip6tables"} {
-			if rules := h.save(family); strings.Contains(rules, "-o br-own -j RETURN") || strings.Contains(rules, "gwbridge") {
+			if rules := h.save(family); strings.Contains(rules, "-o br-own -j RETURN") || strings.Contains(rules, "gwbridge") || strings.Contains(rules, "-o up") || strings.Contains(rules, "-o a") {
 				t.Error("rules:", rules)
 			}
 			command(t, family+"-"+h.flavour, "-F")
@@ -124,6 +124,7 @@ func TestIsolation(t *testing.T) {
 				t.Error("Check sees a change in Docker's bridges")
 			}
 			uplink := s.connect("br-lan", prefixOf(s, 19), s.at(19, 8), true)
+			named := s.connect("docker-lan", prefixOf(s, 20), s.at(20, 8), true)
 			if !s.changed() {
 				t.Error("Check does not see a bridge that must not be taken for Docker's")
 			}
@@ -132,6 +133,7 @@ func TestIsolation(t *testing.T) {
 			s.wantDropped("nat to docker0", s.web, docker, drop)
 			s.wantDropped("nat to a bridge of Docker's", s.second, other, drop)
 			s.wantPasses("nat to an uplink", s.web, uplink, s.at(19, 1))
+			s.wantPasses("nat to what has but a name like it", s.web, named, s.at(20, 1))
 			s.wantPasses("routed to docker0", s.routed, docker, s.routed.addr)
 			command(t, "iptables-"+flavour, "-t", "nat", "-A", "PREROUTING", "-d", s.at(1, 1).String(), "-p", "udp", "--dport", "7", "-j", "DNAT", "--to", docker.addr.String())
 			published := away{docker.ns, s.at(1, 1)}

@@ -55,7 +55,7 @@ func (w *wires) connect(link string, router netip.Prefix, host netip.Addr, bridg
 	attrs.Name = link
 	if bridged {
 		must(w, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
-		attrs.Name = link[max(0, len(link)-13):] + "-p"
+		attrs.Name = "p-" + link[max(0, len(link)-13):]
 	}
 	veth := netlink.NewVeth(attrs)
 	veth.PeerName, veth.PeerNamespace = "eth0", netlink.NsFd(there)
