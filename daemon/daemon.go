@@ -146,6 +146,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		Datapath: p.datapath,
 		Resync:   either(ctx, either(ctx, p.sw.Resync(), p.sup.Changed()), p.addressed),
 		Ports:    nat.NewPorts(p.endpointName),
+		Ended:    plugin.Ended,
 		Labels:   cfg.Faucet.Labels, PortsChanged: p.sw.PortsChanged(),
 	}
 	if p.courier, err = newCourier(cfg, log); err != nil {

@@ -6,8 +6,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"net"
-	"slices"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"dovesnap/spec"
 
@@ -26,8 +27,8 @@ type Found struct {
 	// Held reports that the other end is in another network namespace: a
 	// container has it.
 	Held bool
-	// Left reports that a container has had the other end, and has given it back:
-	// it is here, down, and has been up, which nobody does to it here.
+	// Left reports that a container has had the other end, and has given it back.
+	// One that was never up, or whose host end was down meanwhile, is not known to.
 	Left bool
 }
 
@@ -52,25 +53,22 @@ func (l *Links) Endpoints(ctx context.Context) ([]Found, error) {
 		// The kernel gives a peer in another namespace that namespace's id, and
 		// none when both ends are in the same one.
 		f := Found{Alias: alias, Link: link.Attrs().Name, Held: link.Attrs().NetNsID >= 0}
-		if !f.Held && peerIsDown(link, links) {
-			f.Left = wasUp(link)
+		if !f.Held && alias.Network != "" {
+			f.Left = gaveBack(link, spec.ContainerLink(alias.Endpoint))
 		}
 		found = append(found, f)
 	}
 	return found, nil
 }
 
-func peerIsDown(link netlink.Link, links []netlink.Link) bool {
-	return slices.ContainsFunc(links, func(peer netlink.Link) bool {
-		return isPeer(link, peer) && peer.Attrs().Flags&net.FlagUp == 0
-	})
-}
-
-// wasUp reports whether a link has ever had a carrier, which a veth has when both
-// ends are up. The kernel counts that since 4.16; what cannot be read is no.
-func wasUp(link netlink.Link) bool {
+// gaveBack reports whether a container has had the other end of a pair and has given
+// it back. One answer of the kernel's says that the other end is here, and that the
+// pair, without a carrier now, has had one: so it was up, in a container or (by a
+// network manager) here. What is set on it when it is made tells these apart. What
+// cannot be read is no; the kernel counts carriers since 4.16.
+func gaveBack(host netlink.Link, container string) bool {
 	message := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	message.Index = int32(link.Attrs().Index)
+	message.Index = int32(host.Attrs().Index)
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	request.AddData(message)
 	answers, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
@@ -81,12 +79,31 @@ func wasUp(link netlink.Link) bool {
 	if err != nil {
 		return false
 	}
+	here, had, has := true, false, true
 	for _, a := range attrs {
-		if a.Attr.Type == unix.IFLA_CARRIER_UP_COUNT && len(a.Value) >= 4 {
-			return binary.NativeEndian.Uint32(a.Value) > 0
+		switch {
+		case a.Attr.Type == unix.IFLA_LINK_NETNSID:
+			here = false
+		case a.Attr.Type == unix.IFLA_CARRIER && len(a.Value) > 0:
+			has = a.Value[0] != 0
+		case a.Attr.Type == unix.IFLA_CARRIER_UP_COUNT && len(a.Value) >= 4:
+			had = binary.NativeEndian.Uint32(a.Value) > 0
 		}
 	}
-	return false
+	return here && had && !has && moved(container)
+}
+
+// unmoved is net.ipv4.conf.<container end>.medium_id as it is made. A link that is
+// moved to another network namespace gets the defaults of that one, and of this one
+// (0, "a medium of its own") when it comes back. It means something to proxy_arp
+// alone.
+const unmoved = "-1"
+
+func mediumID(link string) string { return filepath.Join("/proc/sys/net/ipv4/conf", link, "medium_id") }
+
+func moved(link string) bool {
+	text, err := os.ReadFile(mediumID(link))
+	return err == nil && strings.TrimSpace(string(text)) != unmoved
 }
 
 // hostEnd returns the alias of a link that is the host end of a pair of ours.

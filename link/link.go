@@ -171,9 +171,13 @@ func setIPv6(link, key, value string) error {
 	if _, err := os.Stat(conf); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	// Without O_CREATE, unlike os.WriteFile: procfs answers that with EACCES
-	// rather than ENOENT when the link is gone.
-	f, err := os.OpenFile(filepath.Join(conf, link, key), os.O_WRONLY, 0)
+	return setSysctl(filepath.Join(conf, link, key), value)
+}
+
+// setSysctl opens without O_CREATE, unlike os.WriteFile: procfs answers that with
+// EACCES rather than ENOENT when the link is gone.
+func setSysctl(path, value string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}

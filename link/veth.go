@@ -59,6 +59,9 @@ func (l *Links) ensureVeth(ctx context.Context, n spec.Network, e spec.Endpoint,
 			}
 			return err
 		}
+		if err := setSysctl(mediumID(want.PeerName), unmoved); err != nil {
+			return err
+		}
 		// Adding does not tell the indexes of both ends.
 		if host, err = h.LinkByName(want.Name); err != nil {
 			return err

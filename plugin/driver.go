@@ -122,6 +122,7 @@ func (d *Driver) createEndpoint(ctx context.Context, r network.CreateEndpointReq
 	if err != nil {
 		return network.CreateEndpointResponse{}, err
 	}
+	ep.Maker = caller(ctx)
 	if ep, err = d.Engine.CreateEndpoint(ctx, ep); err != nil {
 		return network.CreateEndpointResponse{}, err
 	}

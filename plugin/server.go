@@ -58,7 +58,7 @@ func NewServer(d *Driver, log *slog.Logger) *Server {
 	handle(s, "RevokeExternalConnectivity", required, d.revoke)
 	handle(s, "DiscoverNew", required, nothing[network.DiscoveryNotification])
 	handle(s, "DiscoverDelete", required, nothing[network.DiscoveryNotification])
-	s.http = &http.Server{Handler: s.mux, ReadHeaderTimeout: callTimeout, ReadTimeout: callTimeout,
+	s.http = &http.Server{Handler: s.mux, ReadHeaderTimeout: callTimeout, ReadTimeout: callTimeout, ConnContext: withCaller,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	return s
 }

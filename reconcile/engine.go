@@ -39,6 +39,7 @@ type Config struct {
 	Resync   <-chan struct{} // Open vSwitch was (re)connected: look at everything
 
 	Ports HostPorts
+	Ended func(maker string) bool // of an endpoint: that dockerd is no more
 
 	Faucet       Faucet          // nil: its configuration is the operator's
 	Labels       bool            // containers' labels count
@@ -102,6 +103,9 @@ func New(sw Switch, links Links, fw Firewall, cfg Config, log *slog.Logger) *Eng
 	faucet := cfg.Faucet
 	if faucet == nil {
 		faucet = noFaucet{}
+	}
+	if cfg.Ended == nil {
+		cfg.Ended = func(string) bool { return false }
 	}
 	return &Engine{sw: sw, links: links, fw: fw, cfg: cfg, log: log,
 		itemTimeout: itemTimeout, faucet: faucet, again: stopped(), listen: stopped(), asking: stopped(), asked: map[spec.EndpointID]int{},

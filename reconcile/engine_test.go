@@ -34,6 +34,7 @@ func startWith(t *testing.T, h *host, cfg Config) (*Engine, func()) {
 	resync := make(chan struct{}, 1)
 	resync <- struct{}{}
 	cfg.Interval, cfg.Grace, cfg.Resync, cfg.Ports = time.Hour, time.Minute, resync, h
+	cfg.Ended = func(maker string) bool { return maker == ended }
 	cfg.Datapath = func(context.Context, spec.Network) (bool, bool) { return true, false }
 	e := New(h, h, h, cfg, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())

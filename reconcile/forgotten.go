@@ -51,12 +51,13 @@ func (m *dockerMemory) gone(id string, v DockerView, grace time.Duration) bool {
 	return v.Taken.Sub(first) >= grace
 }
 
-// left reports whether an endpoint's container has left it for good, whatever Docker
-// says: the link is gone with its namespace, or the container has given it back. One
-// that has yet to be moved into its container is neither.
-func left(id spec.EndpointID, present map[spec.EndpointID]link.Found) bool {
-	f, linked := present[id]
-	return !linked || f.Left
+// left reports whether an endpoint's container has left it for good, or will never
+// enter it, whatever Docker says: the link is gone with its namespace, the container
+// has given it back, or the dockerd that was to move it there has ended. One that
+// has yet to be moved is neither: Docker up to 26 asks for everything before that.
+func (e *Engine) left(ep spec.Endpoint, present map[spec.EndpointID]link.Found) bool {
+	f, linked := present[ep.ID]
+	return !linked || f.Left || !f.Held && e.cfg.Ended(ep.Maker)
 }
 
 // prune forgets what is too old to matter.
@@ -87,7 +88,8 @@ func (e *Engine) dropForgotten(ctx context.Context, v DockerView) {
 			continue // inside a network namespace: some process holds it, whatever this Docker says
 		}
 		grace := e.cfg.Grace
-		if left(id, present) {
+		// Docker shows an endpoint before it publishes ports.
+		if len(ep.Published) > 0 || e.left(ep, present) {
 			grace = 0
 		}
 		if e.docker.gone(string(id), v, grace) {

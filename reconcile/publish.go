@@ -73,7 +73,7 @@ func (e *Engine) dropGone(ctx context.Context, but spec.EndpointID) bool {
 	}
 	present, dropped := byEndpoint(found), false
 	for id, ep := range e.State().Endpoints {
-		if len(ep.Published) == 0 || id == but || !left(id, present) {
+		if len(ep.Published) == 0 || id == but || !e.left(ep, present) {
 			continue
 		}
 		e.log.Info("removing an endpoint whose container is gone, for its ports", "endpoint", id.Short())

@@ -160,8 +160,8 @@ func TestPortsOfTheStoppedAreFree(t *testing.T) {
 	}
 }
 
-// Docker publishes before it moves the link into the container, and may have shown
-// nothing of it yet: a restart of dovesnap in between takes nothing from it.
+// Docker publishes before it moves the link into the container: a restart of dovesnap
+// in between takes nothing from it, and neither do others' wishes.
 func TestStartingOverARestart(t *testing.T) {
 	h, starting := withPublished(t)
 	e := run(t, h, "boot")
@@ -172,12 +172,77 @@ func TestStartingOverARestart(t *testing.T) {
 	}
 	v := viewOf(e.State(), h)
 	v.Taken = v.Taken.Add(time.Second)
-	delete(v.Networks[starting.Network].Endpoints, starting.ID)
 	if err := e.See(ctx, v); err != nil {
 		t.Fatal(err)
 	}
 	if _, still := e.State().Endpoints[starting.ID]; !still || len(h.published) != 1 || len(h.reserved[starting.ID]) != 1 {
 		t.Errorf("published: %v, reserved: %v", h.published, h.reserved)
+	}
+	// It failed to start. Docker had shown it before there were ports.
+	v.Taken = v.Taken.Add(time.Second)
+	delete(v.Networks[starting.Network].Endpoints, starting.ID)
+	if err := e.See(ctx, v); err != nil {
+		t.Fatal(err)
+	}
+	if _, still := e.State().Endpoints[starting.ID]; still || len(h.published)+len(h.reserved) != 0 {
+		t.Errorf("published: %v, reserved: %v", h.published, h.reserved)
+	}
+}
+
+// Docker shows an endpoint a moment after it was made: a dovesnap that was started in
+// between does not take it for a dead one.
+func TestMadeBeforeARestart(t *testing.T) {
+	h := newHost()
+	e, stop := start(t, h, "boot")
+	if err := e.CreateNetwork(within(t), natNetwork(1)); err != nil {
+		t.Fatal(err)
+	}
+	ep := attach(t, e, endpoint(1, 1))
+	stop()
+	e = run(t, h, "boot")
+	v := viewOf(e.State(), h)
+	v.Taken = v.Taken.Add(time.Second)
+	delete(v.Networks[ep.Network].Endpoints, ep.ID)
+	if err := e.See(within(t), v); err != nil {
+		t.Fatal(err)
+	}
+	if _, still := e.State().Endpoints[ep.ID]; !still {
+		t.Error("it has gone")
+	}
+}
+
+// ended is a dockerd that is no more.
+const ended = "7 since 42"
+
+// dockerd ended while it started containers: their links are on the host for ever. It
+// starts them again as others, and its API is silent meanwhile.
+func TestPortsOfAnEndedDockerdAreFree(t *testing.T) {
+	h := newHost()
+	e, ctx := run(t, h, "boot"), within(t)
+	if err := e.CreateNetwork(ctx, natNetwork(1)); err != nil {
+		t.Fatal(err)
+	}
+	var eps []spec.Endpoint
+	for i, maker := range []string{ended, ended, "8 since 43"} {
+		ep := endpoint(1, i+1)
+		ep.Maker = maker
+		eps = append(eps, attach(t, e, ep))
+		if err := e.Publish(ctx, ep.Network, ep.ID, []spec.PortMap{{Proto: spec.TCP, HostPort: uint16(80 + i), HostPortEnd: uint16(80 + i), Port: 80}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.held[eps[1].ID] = true // with live-restore it goes on
+	heir := attach(t, e, endpoint(1, 9))
+	for i, want := range []bool{true, false, false} {
+		maps := []spec.PortMap{{Proto: spec.TCP, HostPort: uint16(80 + i), HostPortEnd: uint16(80 + i), Port: 80}}
+		if err := e.Publish(ctx, heir.Network, heir.ID, maps); (err == nil) != want {
+			t.Errorf("port %d: %v", 80+i, err)
+		}
+	}
+	for i, want := range []bool{false, true, true} {
+		if _, still := e.State().Endpoints[eps[i].ID]; still != want {
+			t.Errorf("endpoint %d is there: %v", i, still)
+		}
 	}
 }
 

@@ -109,6 +109,9 @@ type Endpoint struct {
 	// interface survives a reboot, and Docker does not report those that died
 	// with the host.
 	Boot string `json:"boot"`
+	// Maker is the dockerd process that asked for the endpoint, if it is known: with it
+	// ends the start of a container that is not in yet.
+	Maker string `json:"maker,omitempty"`
 
 	ACL     Expr    `json:"acl,omitempty"` // its own, from a driver-opt or a label
 	VLAN    int     `json:"vlan,omitempty"`

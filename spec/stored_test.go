@@ -34,7 +34,7 @@ func storedExample() stored {
 		},
 		Endpoints: []spec.Endpoint{
 			{
-				ID: endpointID, Network: netID, MAC: "02:42:ac:0c:00:08", OFPort: 1, IfName: "lan0", Boot: "2a7fb2d5-4f0c-4b5e-9a51-1c9e2e6b7a10",
+				ID: endpointID, Network: netID, MAC: "02:42:ac:0c:00:08", OFPort: 1, IfName: "lan0", Boot: "2a7fb2d5-4f0c-4b5e-9a51-1c9e2e6b7a10", Maker: "812 since 2750",
 				Addresses: []netip.Prefix{netip.MustParsePrefix("172.12.0.8/24"), netip.MustParsePrefix("fd00::8/64")},
 				ACL:       "strict", VLAN: 30, Trunks: []int{40, 41}, RateIn: 10e6, RateOut: 1500e3, MACPrefix: "0e", Labelled: true, Held: true,
 				Published: []spec.Published{{Proto: spec.TCP, HostIP: netip.IPv4Unspecified(), HostPort: 8080, To: netip.MustParseAddrPort("172.12.0.8:80")}},
@@ -84,7 +84,7 @@ func TestStoredBeforeFaucet(t *testing.T) {
 	n.Name, n.DefaultACL, n.NATACL, n.VLANOutACL, n.Preallocate, n.MACPrefix, n.MigrateUplinks = "", "", "", "", nil, "", false
 	n.Uplinks[0] = spec.Uplink{Name: "eth1", OFPort: 7}
 	n.AllowForward, e.Published = nil, nil
-	e.ACL, e.VLAN, e.Trunks, e.RateIn, e.RateOut, e.MACPrefix, e.Labelled, e.Held = "", 0, nil, 0, 0, "", false, false
+	e.ACL, e.VLAN, e.Trunks, e.RateIn, e.RateOut, e.MACPrefix, e.Labelled, e.Held, e.Maker = "", 0, nil, 0, 0, "", false, false, ""
 	var got stored
 	if err := json.Unmarshal(file, &got); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("read %+v, %v\nwant %+v", got, err, want)
