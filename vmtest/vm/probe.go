@@ -113,9 +113,12 @@ func (p *Ping) Stop() Pings {
 // NoneLost stops the pings and fails the test if one was lost or doubled.
 func (p *Ping) NoneLost() {
 	p.task.g.t.Helper()
-	if got := p.Stop(); len(got.Lost) > 0 || got.Duplicates > 0 {
+	got := p.Stop()
+	if len(got.Lost) > 0 || got.Duplicates > 0 {
 		p.task.g.t.Errorf("%s: %s", p.what, got)
+		return
 	}
+	p.task.g.t.Logf("%s: %s", p.what, got)
 }
 
 var (
