@@ -64,9 +64,10 @@ func TestPowerCut(t *testing.T) {
 }
 
 // networksWork fails the test unless every container that runs reaches its gateway,
-// and one more can be started on every network.
+// and one more can be started on every network: a dozen things that may each take a
+// while.
 func networksWork(g *vm.Guest) {
-	g.Sh(`for container in $(docker ps -q --no-trunc); do
+	g.Slow(4*vm.Patience, `for container in $(docker ps -q --no-trunc); do
 			gateway=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}' $container)
 			docker exec $container ping -c 1 -W 5 $gateway >/dev/null || { docker inspect $container; exit 1; }
 		done
