@@ -42,6 +42,7 @@ type Config struct {
 	ProbeEvery    time.Duration // between liveness probes; default 5s
 	ProbeTimeout  time.Duration // for one answer; default 1s
 	Misses        int           // failed probes in a row that mean a restart; default 3
+	Patience      time.Duration // for one answer of a daemon that runs though it missed probes: the host is busy; default 30s
 	ApplyWithin   time.Duration // cur_cfg must move while it trails next_cfg; default 10s
 	StartTimeout  time.Duration // from exec to ready; default 5m, a multi-GB database loads slowly
 	QuietAfter    time.Duration // of Ready, after which earlier crashes are forgotten; default 60s
@@ -72,6 +73,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.ProbeEvery = cmp.Or(c.ProbeEvery, 5*time.Second)
 	c.ProbeTimeout = cmp.Or(c.ProbeTimeout, time.Second)
 	c.Misses = cmp.Or(c.Misses, 3)
+	c.Patience = cmp.Or(c.Patience, 30*time.Second)
 	c.ApplyWithin = cmp.Or(c.ApplyWithin, 10*time.Second)
 	c.StartTimeout = cmp.Or(c.StartTimeout, 5*time.Minute)
 	c.QuietAfter = cmp.Or(c.QuietAfter, time.Minute)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"dovesnap/whole"
 )
@@ -74,7 +75,9 @@ func (d *ovsdbDaemon) Ready(ctx context.Context, p process) error {
 	return d.configure(ctx, lastField(version))
 }
 
-func (d *ovsdbDaemon) Live(ctx context.Context, _ process) error { return d.cfg.answers(ctx) }
+func (d *ovsdbDaemon) Live(ctx context.Context, _ process, patience time.Duration) error {
+	return d.cfg.within(patience).answers(ctx)
+}
 
 // configure is `ovs-vsctl init` and the settings that ovs-ctl makes. Run again,
 // it changes nothing.

@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -73,6 +75,21 @@ func (p *proc) await() {
 		p.err = fmt.Errorf("%w; it said: %s", p.err, words)
 	}
 	close(p.done)
+}
+
+// Turns counts the context switches of the daemon's main thread (proc(5), status),
+// which makes no more of them when it is stopped, deadlocked, or held by the kernel.
+// One that is gone made none.
+func (p *proc) Turns() (n int) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.HasSuffix(name, "voluntary_ctxt_switches") { // and nonvoluntary
+			switches, _ := strconv.Atoi(strings.TrimSpace(value))
+			n += switches
+		}
+	}
+	return n
 }
 
 func (p *proc) PID() int              { return p.pid }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 )
 
 // call makes one JSON-RPC 1.0 request on a unix socket: both the protocol of
@@ -48,6 +49,13 @@ func call(ctx context.Context, socket, method string, params ...any) (json.RawMe
 type refusal struct{ said any }
 
 func (r *refusal) Error() string { return fmt.Sprint(r.said) }
+
+// within waits that long for each answer, and for the configuration to be applied
+// if that is longer.
+func (c Config) within(patience time.Duration) Config {
+	c.ProbeTimeout, c.ApplyWithin = patience, max(c.ApplyWithin, patience)
+	return c
+}
 
 // answers is nil when an OVSDB server with the Open_vSwitch database listens.
 func (c Config) answers(ctx context.Context) error {

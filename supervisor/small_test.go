@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+	"golang.org/x/sys/unix"
 )
 
 func TestConfigDefaults(t *testing.T) {
@@ -188,4 +190,36 @@ func TestLockAndForeignPidfile(t *testing.T) {
 	if pid, err := lockOwner(cfg.pidFile(ovsdbServer)); pid != 0 || err != nil {
 		t.Errorf("owner %d, %v; want none", pid, err)
 	}
+}
+
+// A process that is stopped has no more turns, and one that goes on has.
+func TestTurns(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "while sleep 0.01; do :; done")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	p := &proc{pid: cmd.Process.Pid}
+	grows := func() {
+		for before := p.Turns(); p.Turns() <= before; {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	grows()
+	if err := cmd.Process.Signal(unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	// Only the parent is told when it has stopped.
+	if _, err := unix.Wait4(p.pid, nil, unix.WUNTRACED, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := p.Turns()
+	time.Sleep(50 * time.Millisecond)
+	if now := p.Turns(); now != before {
+		t.Errorf("a stopped process went on from turn %d to %d", before, now)
+	}
+	if err := cmd.Process.Signal(unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	grows()
 }

@@ -42,12 +42,14 @@ type daemon interface {
 	Prepare(ctx context.Context) error           // before a launch: clean, check, wait for what it needs
 	Launch(ctx context.Context) (process, error) // returns at once
 	Ready(ctx context.Context, p process) error  // nil when it serves; else why not yet
-	Live(ctx context.Context, p process) error   // nil while it serves
+	// Live is nil while it serves: each answer is waited for as long as patience.
+	Live(ctx context.Context, p process, patience time.Duration) error
 }
 
 // process is a running daemon, child or adopted.
 type process interface {
 	PID() int
+	Turns() int                             // how often its main thread has had a processor; stands still when it hangs
 	Done() <-chan struct{}                  // closed when it has ended and was reaped
 	Err() error                             // after Done: how it ended, with its last words
 	Tell(ctx context.Context, r rung) error // one rung of the stop ladder
@@ -76,6 +78,7 @@ type child struct {
 
 	proc     process
 	misses   int
+	turns    int         // its Turns at the first of them
 	cause    error       // why it is being stopped
 	failures int         // since it was last Ready for QuietAfter
 	recent   []time.Time // failures of the last minute
@@ -172,7 +175,13 @@ func (c *child) serving(ctx context.Context, now State) State {
 	case cancelled:
 		return now
 	}
-	err := c.daemon.Live(ctx, c.proc)
+	err := c.daemon.Live(ctx, c.proc, c.cfg.ProbeTimeout)
+	if err != nil && c.misses == c.cfg.Misses-1 && c.proc.Turns() != c.turns && !errors.Is(err, errAbandoned) {
+		// It runs, so neither it nor we may have had the processor for an answer in
+		// time: to start it anew would make that worse, and interrupt what it switches.
+		c.log.Warn("slow to answer; given more time", "err", err)
+		err = c.daemon.Live(ctx, c.proc, c.cfg.Patience)
+	}
 	if err == nil || ctx.Err() != nil {
 		c.misses = 0
 		if now == Ready && c.clock.Now().Sub(c.since()) >= c.cfg.QuietAfter {
@@ -181,7 +190,9 @@ func (c *child) serving(ctx context.Context, now State) State {
 		}
 		return Ready
 	}
-	c.misses++
+	if c.misses++; c.misses == 1 {
+		c.turns = c.proc.Turns()
+	}
 	c.note(err)
 	if c.misses < c.cfg.Misses && !errors.Is(err, errAbandoned) {
 		c.log.Warn("missed a liveness probe", "err", err)

@@ -27,7 +27,10 @@ type sim struct {
 	calm  bool          // no failure but by dieAfter
 	die   time.Duration // calm: age at which each process dies; 0 never
 	deaf  []bool        // answers to the first liveness probes
-	lines []string      // transitions
+	runs  bool          // while it is deaf
+	turns int
+	slow  []time.Duration // the patience of probes, of those that had more than usual
+	lines []string        // transitions
 
 	entered  time.Time // the present state
 	failures int64     // as the last failure was logged
@@ -127,7 +130,13 @@ func (s *sim) spawn() *fakeProc {
 
 func (s *sim) Ready(context.Context, process) error { return s.fails(60, "not yet") }
 
-func (s *sim) Live(context.Context, process) error {
+func (s *sim) Live(_ context.Context, _ process, patience time.Duration) error {
+	if patience > time.Second {
+		s.slow = append(s.slow, patience)
+	}
+	if s.runs {
+		s.turns++
+	}
 	if len(s.deaf) > 0 {
 		deaf := s.deaf[0]
 		s.deaf = s.deaf[1:]
@@ -149,6 +158,7 @@ type fakeProc struct {
 }
 
 func (p *fakeProc) PID() int              { return p.pid }
+func (p *fakeProc) Turns() int            { return p.sim.turns }
 func (p *fakeProc) Done() <-chan struct{} { return p.done }
 func (p *fakeProc) Err() error            { return fmt.Errorf("pid %d died", p.pid) }
 func (p *fakeProc) Release()              { p.freed = true }
@@ -276,6 +286,36 @@ func TestLivenessMisses(t *testing.T) {
 	got := strings.Count(strings.Join(s.lines, "\n"), "degraded → stopping")
 	if st := c.snapshot(); got != 1 || st.Restarts != 1 || st.State != Ready {
 		t.Errorf("%d stops, status %+v; want one restart, for the three in a row\n%s", got, st, strings.Join(s.lines, "\n"))
+	}
+}
+
+// One that runs, and yet does not answer in time, is given more before it counts as
+// hanging: on a host whose processors are all busy it would be started anew for
+// nothing. One that stands still is not.
+func TestSlowIsNotHanging(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		runs     bool
+		deaf     int
+		slow     int
+		restarts int
+	}{
+		{"runs, answers the patient", true, 3, 1, 0},
+		{"runs, answers nobody", true, 4, 1, 1},
+		{"runs, misses two", true, 2, 0, 0},
+		{"stands still", false, 3, 0, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, c, ctx := newSim(t, 1, 3*time.Minute)
+			s.calm, s.runs = true, test.runs
+			for range test.deaf {
+				s.deaf = append(s.deaf, true)
+			}
+			c.run(ctx)
+			if st := c.snapshot(); len(s.slow) != test.slow || st.Restarts != test.restarts || st.State != Ready {
+				t.Errorf("patient probes %v, status %+v\n%s", s.slow, st, strings.Join(s.lines, "\n"))
+			}
+		})
 	}
 }
 

@@ -179,14 +179,15 @@ func (v *vswitchd) clearRestoreWait(ctx context.Context) error {
 
 // Live looks at the data, not at the process alone: a live ovs-vswitchd whose
 // datapath was deleted under it never recovers.
-func (v *vswitchd) Live(ctx context.Context, p process) error {
-	if err := v.cfg.abandoned(p.PID()); err != nil {
+func (v *vswitchd) Live(ctx context.Context, p process, patience time.Duration) error {
+	cfg := v.cfg.within(patience)
+	if err := cfg.abandoned(p.PID()); err != nil {
 		return err
 	}
-	if _, err := v.cfg.version(ctx, ovsVswitchd, p.PID()); err != nil {
+	if _, err := cfg.version(ctx, ovsVswitchd, p.PID()); err != nil {
 		return err
 	}
-	results, err := v.cfg.transact(ctx, selectRoot(), op{"op": "select", "table": "Interface",
+	results, err := cfg.transact(ctx, selectRoot(), op{"op": "select", "table": "Interface",
 		"where": []any{[]any{"type", "==", "internal"}}, "columns": []string{"ofport"}})
 	if err != nil {
 		return nil // ovsdb-server's trouble, and its own supervisor's
@@ -195,7 +196,7 @@ func (v *vswitchd) Live(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
-	if err := v.trailing.check(now, time.Now(), v.cfg.ApplyWithin); err != nil {
+	if err := v.trailing.check(now, time.Now(), cfg.ApplyWithin); err != nil {
 		return err
 	}
 	if err := v.checkPorts(results[1].Rows); err != nil {
