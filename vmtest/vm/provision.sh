@@ -111,6 +111,8 @@ image() { # NAME PROGRAM...
 			mkdir -p "$dir${library%/*}"
 			cp -L "$library" "$dir$library"
 		done
+		# The C library loads it when a thread is cancelled, as iperf3's are from 3.16 on.
+		cp -L /lib/x86_64-linux-gnu/libgcc_s.so.1 "$dir/lib/x86_64-linux-gnu/"
 	done
 	tar -C $dir --numeric-owner -cf "/srv/images/$name.tar" .
 	rm -rf $dir
