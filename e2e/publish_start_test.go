@@ -71,3 +71,52 @@ func TestStartingOverAKill(t *testing.T) {
 		p.ends("holder")
 	})
 }
+
+// dockerd is killed while it starts containers again, which are at the gate then: what
+// it had made for them does not keep them from their ports when it starts them anew.
+func TestDockerdKilledWhileItStarts(t *testing.T) {
+	eachSuite(t, func(t *testing.T, h *testHost) {
+		const path = "/usr/local/bin/gated-runc"
+		if err := h.WriteFile(path, gatedRunc, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		flags := []string{"--log-level=warn", "--add-runtime=gated=" + path}
+		p := newPublished(t, h, flags[1:]...)
+		p.stop(p.dovesnap)
+		p.dovesnap = h.dovesnap()
+		h.run("touch", "/run/gate")
+		names := []string{"s0", "s1", "s2", "s3"}
+		for i, name := range names {
+			p.server(name, "net", "--runtime=gated", "--restart=always", "-p", fmt.Sprintf("%d:80", 7001+i))
+		}
+		for range 2 {
+			h.run("rm", "/run/gate")
+			p.kill(p.dockerd)
+			before := strings.Count(p.dovesnap.Logged(), "port published")
+			starting := must[*host.Process](t)(h.Start("dockerd-killed", append([]string{"dockerd"}, flags...)...))
+			if h.suite() != "forky" { // there Docker asks for nothing before the gate
+				eventually(t, patience, "ports of containers at the gate", func() error {
+					if n := strings.Count(p.dovesnap.Logged(), "port published") - before; n < len(names) {
+						return fmt.Errorf("%d", n)
+					}
+					return nil
+				})
+			}
+			p.kill(starting)
+			h.run("touch", "/run/gate")
+			p.dockerd = h.dockerd(flags[1:]...)
+			for i, name := range names {
+				if err := h.docker("inspect", "-f", "{{.State.Error}}", name); strings.Contains(err, "already exists") {
+					t.Logf("%s: Docker 20.10 trips over its own task: %s", name, err)
+					continue
+				} else if err != "" {
+					t.Errorf("%s: %s", name, err)
+				}
+				p.open(uint16(7001 + i))
+				if n := len(p.rulesOf(uint16(7001 + i))); n != 1 {
+					t.Errorf("%s: %d rules", name, n)
+				}
+			}
+		}
+	})
+}
