@@ -14,15 +14,27 @@ import (
 	"testing"
 
 	"dovesnap/e2e/host"
+	"dovesnap/spec"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // A crowd is endpoints whose containers are only played: the calls that Docker makes
-// for each, without a Docker that takes time itself.
+// for each, without a Docker that takes time itself. Their links are where no container
+// is, since Docker does not know them.
 type crowd struct {
+	*testHost
 	client  *http.Client
 	network string
+}
+
+const nowhere = "crowd"
+
+// enter moves the n-th one's link away.
+func (c crowd) enter(n int) error {
+	id := spec.EndpointID(endpointRequest(c.network, n, nil)["EndpointID"].(string))
+	_, err := c.try("ip", "link", "set", spec.ContainerLink(id), "netns", nowhere)
+	return err
 }
 
 func (c crowd) call(method string, n int, more map[string]any) error {
@@ -54,7 +66,7 @@ func (c crowd) arrive(n int) error {
 	}}}
 	with := map[string]any{"Interface": map[string]string{"Address": fmt.Sprintf("172.20.1.%d/24", n+10), "AddressIPv6": fmt.Sprintf("fd00:20:1::%x/64", n+10), "MacAddress": ""}}
 	return errors.Join(c.call("CreateEndpoint", n, with), c.call("Join", n, map[string]any{"SandboxKey": "/run/docker/netns/none"}),
-		c.call("ProgramExternalConnectivity", n, options))
+		c.enter(n), c.call("ProgramExternalConnectivity", n, options))
 }
 
 // leave makes those of an end; every third time Docker forgets to revoke.
@@ -98,7 +110,8 @@ func TestPublishedByACrowd(t *testing.T) {
 	h.ready()
 	h.dovesnap()
 	h.docker(append(strings.Fields(createNet), "--ipv6", "--subnet=fd00:20:1::/64", "--gateway=fd00:20:1::1")...)
-	c := crowd{h.pluginClient(), h.inspect("net").ID}
+	h.run("ip", "netns", "add", nowhere)
+	c := crowd{h, h.pluginClient(), h.inspect("net").ID}
 	if err := errors.Join(c.arrive(count), c.leave(count)); err != nil { // forwarding is on from now
 		t.Fatal(err)
 	}
