@@ -154,6 +154,15 @@ func attached(t *testing.T, e *Engine, ep spec.Endpoint, labels map[string]strin
 	}
 }
 
+// inLoop runs f when the engine does nothing else: what it hears of Faucet moves it at
+// any time.
+func inLoop(t *testing.T, e *Engine, f func()) {
+	t.Helper()
+	if err := e.do(within(t), func(context.Context) error { f(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // settled waits until the engine has taken what Faucet said.
 func settled(t *testing.T, e *Engine) {
 	t.Helper()

@@ -62,7 +62,7 @@ func TestLabelWaitsForItsACL(t *testing.T) {
 	if h.up[ep.ID] {
 		t.Fatal("it passes while the switch has flows for its port")
 	}
-	delete(h.flows, ep.OFPort)
+	inLoop(t, e, func() { delete(h.flows, ep.OFPort) })
 	settled(t, e)
 	if !h.up[ep.ID] || h.ports[ep.ID].ACL != "strict" {
 		t.Errorf("up %v, stored %+v", h.up[ep.ID], h.ports[ep.ID])
@@ -204,11 +204,13 @@ func TestFaucetOverARestart(t *testing.T) {
 func TestIntroduction(t *testing.T) {
 	h, c, e := guarded(t)
 	count := func() (n int) {
-		for _, line := range h.log {
-			if line == "controllers br1 anew" {
-				n++
+		inLoop(t, e, func() {
+			for _, line := range h.log {
+				if line == "controllers br1 anew" {
+					n++
+				}
 			}
-		}
+		})
 		return n
 	}
 	for range 2 {
@@ -218,7 +220,7 @@ func TestIntroduction(t *testing.T) {
 		t.Errorf("told %d times to try again", got)
 	}
 	before := count()
-	h.heard = map[spec.OFPort]bool{1: true}
+	inLoop(t, e, func() { h.heard = map[spec.OFPort]bool{1: true} })
 	for range maxNudges + 1 {
 		c.confirm()
 		settled(t, e)

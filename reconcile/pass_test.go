@@ -160,7 +160,7 @@ func TestPassWhenSwitchHangs(t *testing.T) {
 		}
 	}
 	err := e.do(ctx, func(ctx context.Context) error {
-		h.hang, h.log, e.itemTimeout = true, nil, time.Millisecond
+		h.hang, h.log, e.itemTimeout = true, nil, 100*time.Millisecond
 		e.pass(ctx)
 		h.hang = false
 		return nil
