@@ -86,10 +86,11 @@ func unspeakable(name string) bool {
 // name is therefore forgotten only when Docker says so.
 func (t *Table) KnowDocker(bridges []string) (news bool) {
 	for _, name := range bridges {
-		if unspeakable(name) && !t.asked {
+		if unspeakable(name) && !slices.Contains(t.heard, name) {
 			t.log.Warn("no rule can keep nat networks from this bridge of Docker's: give it a name of letters and digits", "bridge", name)
 		}
 	}
+	t.heard = bridges
 	bridges = chosen(bridges)
 	news = !t.asked || !slices.Equal(bridges, t.told)
 	t.asked, t.told = true, bridges
@@ -135,8 +136,9 @@ func (s saved) dockerBridges() []string {
 }
 
 // notDockers returns the names of the host's links that dockerLinks match and that
-// are not Docker's: br-lan, br-ex, docker-lan; but for those that docker lists. It asks for addresses, not for links:
-// one without is no way out, and those of containers have none, however many.
+// are not Docker's: br-lan, br-ex, docker-lan; but for those that docker lists. It
+// asks for addresses, not for links: one without is no way out, and those of
+// containers have none, however many.
 func notDockers(docker []string) ([]string, error) {
 	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) { // then the next look will do

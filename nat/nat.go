@@ -59,6 +59,7 @@ type Table struct {
 	endpoints map[spec.EndpointID]spec.Endpoint // those with published ports
 	links     Links
 	asked     bool     // Docker has said which bridges it has
+	heard     []string // all of them
 	told      []string // those with a chosen name, sorted
 }
 
@@ -190,7 +191,8 @@ func (t *Table) linked() bool {
 
 // look finds the links that the rules must name; what cannot be read now is as it
 // was. It looks at iptables in one family: Docker has a network's bridge in IPv4's,
-// also where that has IPv6; what is in neither, Docker itself tells: KnowDocker. It returns what it read there, if anything.
+// also where that has IPv6; what is in neither, Docker itself tells: KnowDocker. It
+// returns what it read there, if anything.
 func (t *Table) look(ctx context.Context, nets []spec.Network) *listing {
 	if !slices.ContainsFunc(nets, func(n spec.Network) bool { return n.Mode == spec.NAT }) {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -194,18 +195,22 @@ func TestLockAndForeignPidfile(t *testing.T) {
 
 // A process that is stopped has no more turns, and one that goes on has.
 func TestTurns(t *testing.T) {
-	cmd := exec.Command("sh", "-c", "while sleep 0.01; do :; done")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	launch := func() (*exec.Cmd, *proc) {
+		cmd := exec.Command("sh", "-c", "while sleep 0.01; do :; done")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		return cmd, &proc{pid: cmd.Process.Pid}
 	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	p := &proc{pid: cmd.Process.Pid}
-	grows := func() {
-		for before := p.Turns(); p.Turns() <= before; {
-			time.Sleep(time.Millisecond)
+	grows := func(p *proc, by int) {
+		for before := p.Turns(); p.Turns() < before+by; {
+			runtime.Gosched()
 		}
 	}
-	grows()
+	cmd, p := launch()
+	_, other := launch()
+	grows(p, 1)
 	if err := cmd.Process.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -214,12 +219,12 @@ func TestTurns(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := p.Turns()
-	time.Sleep(50 * time.Millisecond)
+	grows(other, 5)
 	if now := p.Turns(); now != before {
 		t.Errorf("a stopped process went on from turn %d to %d", before, now)
 	}
 	if err := cmd.Process.Signal(unix.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	grows()
+	grows(p, 1)
 }
