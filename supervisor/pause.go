@@ -74,8 +74,7 @@ func (s *Supervisor) Unpaused(ctx context.Context) (release func(), err error) {
 	return func() { lock.Close() }, nil
 }
 
-// errAbandoned needs no second look.
-var errAbandoned = errors.New("its revalidators are paused, and nobody resumes them")
+const errAbandoned = hopeless("its revalidators are paused, and nobody resumes them")
 
 // abandoned is errAbandoned for an ovs-vswitchd whose pause lost its owner.
 func (c Config) abandoned(pid int) error {

@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -120,21 +121,52 @@ func TestLostPorts(t *testing.T) {
 		}
 		return list
 	}
-	v := &vswitchd{}
-	for i, step := range []struct {
-		rows []ovsdb.Row
-		ok   bool
+	const fine, doubtful, certain = 0, 1, 2
+	type step struct {
+		rows     []ovsdb.Row
+		datapath bool
+		want     int
+	}
+	started, found := vswitchd{portless: true}, vswitchd{}
+	for name, test := range map[string]struct {
+		v     vswitchd
+		steps []step
 	}{
-		{rows(-1.0), true}, // never came up: a bad row
-		{rows(65534.0, -1.0), true},
-		{nil, true}, // no bridges any more
-		{rows(-1.0), true},
-		{rows(65534.0), true},
-		{rows(-1.0, ovsdb.OvsSet{}), false},
+		"the kernel's": {started, []step{
+			{rows(-1.0), false, fine}, // never came up: a bad row
+			{rows(65534.0, -1.0), true, fine},
+			{nil, false, fine}, // no bridges any more
+			{rows(-1.0), false, fine},
+			{rows(65534.0), true, fine},
+			{rows(-1.0, ovsdb.OvsSet{}), false, doubtful}, // one is being made
+			{rows(-1.0, -1.0), true, doubtful},
+			{rows(-1.0, -1.0), false, certain},
+		}},
+		"userspace": {started, []step{
+			{rows(65534.0), false, fine},
+			{rows(-1.0), false, doubtful},
+		}},
+		// It was lost while no dovesnap ran.
+		"found": {found, []step{{rows(-1.0), false, doubtful}}},
+		"found without bridges": {found, []step{
+			{nil, false, fine},
+			{rows(-1.0), false, fine},
+		}},
 	} {
-		if err := v.checkPorts(step.rows); (err == nil) != step.ok {
-			t.Errorf("step %d: %v", i, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			for i, step := range test.steps {
+				got := fine
+				switch err := test.v.checkPorts(step.rows, step.datapath); {
+				case errors.As(err, new(hopeless)):
+					got = certain
+				case err != nil:
+					got = doubtful
+				}
+				if got != step.want {
+					t.Errorf("step %d: %d, want %d", i, got, step.want)
+				}
+			}
+		})
 	}
 }
 

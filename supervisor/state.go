@@ -56,6 +56,11 @@ type process interface {
 	Release()                               // stops watching; the process goes on
 }
 
+// hopeless is why a process can only be started anew, which needs no second look.
+type hopeless string
+
+func (h hopeless) Error() string { return string(h) }
+
 type clock interface {
 	Now() time.Time
 	After(time.Duration) <-chan time.Time
@@ -144,7 +149,7 @@ func (c *child) starting(ctx context.Context) State {
 			c.onReady()
 			return Ready
 		}
-		if errors.Is(err, errAbandoned) {
+		if errors.As(err, new(hopeless)) {
 			c.cause = fmt.Errorf("%s does not serve: %w", c.name, err)
 			return Stopping
 		}
@@ -176,7 +181,7 @@ func (c *child) serving(ctx context.Context, now State) State {
 		return now
 	}
 	err := c.daemon.Live(ctx, c.proc, c.cfg.ProbeTimeout)
-	if err != nil && c.misses == c.cfg.Misses-1 && c.proc.Turns() != c.turns && !errors.Is(err, errAbandoned) {
+	if err != nil && c.misses == c.cfg.Misses-1 && c.proc.Turns() != c.turns && !errors.As(err, new(hopeless)) {
 		// It runs, so neither it nor we may have had the processor for an answer in
 		// time: to start it anew would make that worse, and interrupt what it switches.
 		c.log.Warn("slow to answer; given more time", "err", err)
@@ -194,7 +199,7 @@ func (c *child) serving(ctx context.Context, now State) State {
 		c.turns = c.proc.Turns()
 	}
 	c.note(err)
-	if c.misses < c.cfg.Misses && !errors.Is(err, errAbandoned) {
+	if c.misses < c.cfg.Misses && !errors.As(err, new(hopeless)) {
 		c.log.Warn("missed a liveness probe", "err", err)
 		return Degraded
 	}

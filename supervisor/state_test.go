@@ -26,7 +26,7 @@ type sim struct {
 	pids  int
 	calm  bool          // no failure but by dieAfter
 	die   time.Duration // calm: age at which each process dies; 0 never
-	deaf  []bool        // answers to the first liveness probes
+	deaf  []error       // answers to the first liveness probes
 	runs  bool          // while it is deaf
 	turns int
 	slow  []time.Duration // the patience of probes, of those that had more than usual
@@ -140,12 +140,14 @@ func (s *sim) Live(_ context.Context, _ process, patience time.Duration) error {
 	if len(s.deaf) > 0 {
 		deaf := s.deaf[0]
 		s.deaf = s.deaf[1:]
-		if deaf {
-			return errors.New("deaf")
+		if deaf != nil {
+			return deaf
 		}
 	}
 	return s.fails(35, "deaf")
 }
+
+var errDeaf = errors.New("deaf")
 
 type fakeProc struct {
 	sim   *sim
@@ -278,9 +280,9 @@ func TestLivenessMisses(t *testing.T) {
 	s.calm = true
 	for _, n := range []int{1, 2, 0, 2, 0, 3} { // 0: one good answer
 		for range n {
-			s.deaf = append(s.deaf, true)
+			s.deaf = append(s.deaf, errDeaf)
 		}
-		s.deaf = append(s.deaf, false)
+		s.deaf = append(s.deaf, nil)
 	}
 	c.run(ctx)
 	got := strings.Count(strings.Join(s.lines, "\n"), "degraded → stopping")
@@ -309,13 +311,25 @@ func TestSlowIsNotHanging(t *testing.T) {
 			s, c, ctx := newSim(t, 1, 3*time.Minute)
 			s.calm, s.runs = true, test.runs
 			for range test.deaf {
-				s.deaf = append(s.deaf, true)
+				s.deaf = append(s.deaf, errDeaf)
 			}
 			c.run(ctx)
 			if st := c.snapshot(); len(s.slow) != test.slow || st.Restarts != test.restarts || st.State != Ready {
 				t.Errorf("patient probes %v, status %+v\n%s", s.slow, st, strings.Join(s.lines, "\n"))
 			}
 		})
+	}
+}
+
+// What is beyond doubt is acted on at once.
+func TestHopeless(t *testing.T) {
+	s, c, ctx := newSim(t, 1, 3*time.Minute)
+	s.calm, s.runs = true, true
+	s.deaf = []error{nil, fmt.Errorf("probe: %w", errNoDatapath)}
+	c.run(ctx)
+	lines := strings.Join(s.lines, "\n")
+	if st := c.snapshot(); len(s.slow) != 0 || st.Restarts != 1 || st.State != Ready || !strings.Contains(lines, "ready → stopping") {
+		t.Errorf("patient probes %v, status %+v; want one restart at the first miss\n%s", s.slow, st, lines)
 	}
 }
 

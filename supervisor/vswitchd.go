@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
@@ -33,7 +34,8 @@ type vswitchd struct {
 	restoreBy time.Time // flow-restore-wait is cleared by then in any case
 	saved     time.Time // last snapshot
 	trailing  lag
-	hadPorts  bool // an internal port was up in this process
+	portless  bool // no bridge's own port was up since the last one was started
+	switching bool // the kernel's datapath was there, and ports up
 }
 
 func newVswitchd(cfg Config, log *slog.Logger) *vswitchd {
@@ -41,14 +43,16 @@ func newVswitchd(cfg Config, log *slog.Logger) *vswitchd {
 	return &vswitchd{cfg: cfg, log: log, flows: &flowStore{cfg: cfg, log: log}}
 }
 
-// Adopt allows a restore that the dovesnap before us began to be finished.
+// Adopt allows a restore that the dovesnap before us began to be finished. One that
+// runs may have lost its datapath while nobody looked; the one that is started when
+// none runs cannot.
 func (v *vswitchd) Adopt(ctx context.Context) (process, error) {
-	v.forget()
+	v.trailing, v.switching, v.saved = lag{}, false, time.Now()
 	v.restoreBy = time.Now().Add(v.cfg.RestoreWithin)
-	return adopted(v.cfg.adopt(ctx, ovsVswitchd))
+	p, err := adopted(v.cfg.adopt(ctx, ovsVswitchd))
+	v.portless = v.portless || p == nil && err == nil
+	return p, err
 }
-
-func (v *vswitchd) forget() { v.trailing, v.hadPorts, v.saved = lag{}, false, time.Now() }
 
 func (v *vswitchd) Prepare(ctx context.Context) error {
 	if err := v.cfg.clean(ctx, ovsVswitchd, v.log); err != nil {
@@ -199,7 +203,7 @@ func (v *vswitchd) Live(ctx context.Context, p process, patience time.Duration) 
 	if err := v.trailing.check(now, time.Now(), cfg.ApplyWithin); err != nil {
 		return err
 	}
-	if err := v.checkPorts(results[1].Rows); err != nil {
+	if err := v.checkPorts(results[1].Rows, kernelDatapath()); err != nil {
 		return err
 	}
 	if time.Since(v.saved) >= v.cfg.FlowsEvery {
@@ -211,21 +215,42 @@ func (v *vswitchd) Live(ctx context.Context, p process, patience time.Duration) 
 	return nil
 }
 
-// checkPorts sees the loss of the datapath: every bridge's own port at -1 that
-// was not so before. A port that never came up is a bad row, no reason to
-// restart.
-func (v *vswitchd) checkPorts(internal []ovsdb.Row) error {
-	up := 0
+// errNoDatapath is of a switch whose datapath was deleted under it.
+const errNoDatapath = hopeless("every bridge lost its OpenFlow ports: the datapath is gone")
+
+// checkPorts sees the loss of the datapath: no bridge's own port is up any more. It
+// is beyond doubt when ovs-vswitchd has found that out too (-1; empty is a port to
+// come), and the kernel's datapath was there before. A port that never came up is a
+// bad row, no reason to restart.
+func (v *vswitchd) checkPorts(internal []ovsdb.Row, datapath bool) error {
+	up, down := 0, 0
 	for _, row := range internal {
-		if integer(row["ofport"]) > 0 {
+		switch n := integer(row["ofport"]); {
+		case n > 0:
 			up++
+		case n < 0:
+			down++
 		}
 	}
-	if up == 0 && len(internal) > 0 && v.hadPorts {
-		return errors.New("every bridge lost its OpenFlow ports: the datapath is gone")
+	switch {
+	case up > 0:
+		v.portless, v.switching = false, datapath
+	case len(internal) == 0:
+		v.portless = true
+	case v.portless:
+	case down == len(internal) && v.switching && !datapath:
+		return errNoDatapath
+	default:
+		return errors.New(string(errNoDatapath))
 	}
-	v.hadPorts = up > 0
 	return nil
+}
+
+// kernelDatapath reports whether the kernel has ovs-vswitchd's datapath: its own port
+// is a link of that name (ofproto-dpif.c, open_dpif_backer).
+func kernelDatapath() bool {
+	_, err := net.InterfaceByName("ovs-system")
+	return err == nil
 }
 
 // lag judges cur_cfg: it may trail next_cfg, but not stand still behind it.
