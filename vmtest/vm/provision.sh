@@ -112,6 +112,7 @@ image() { # NAME PROGRAM...
 			cp -L "$library" "$dir$library"
 		done
 		# The C library loads it when a thread is cancelled, as iperf3's are from 3.16 on.
+		mkdir -p "$dir/lib/x86_64-linux-gnu"
 		cp -L /lib/x86_64-linux-gnu/libgcc_s.so.1 "$dir/lib/x86_64-linux-gnu/"
 	done
 	tar -C $dir --numeric-owner -cf "/srv/images/$name.tar" .
