@@ -68,8 +68,8 @@ test-vm: # install, use and reboot on Debian 12 and 13
 .PHONY: vmtest
 vmtest: ## tests in virtual machines (as root): the package on real systems; RUN=regexp picks some
 	@hack/setup.sh --vm
-	@echo "tests in virtual machines (the first run builds three, two minutes each)"
-	@DOVESNAP_VM=1 $(GO) test -count=1 -timeout 3h -parallel 1 -v -run '$(RUN)' ./vmtest
+	@echo "tests in virtual machines (the first run builds three, two minutes each; all of them take hours)"
+	@DOVESNAP_VM=1 $(GO) test -count=1 -timeout 12h -parallel 1 -v -run '$(RUN)' ./vmtest
 
 .PHONY: bench
 bench: setup ## compare with Docker's own bridge (as root): medians and ratios

@@ -37,19 +37,27 @@ const cleanupWithin = 30 * time.Second
 // others have bridges, or that others started, goes on.
 func Cleanup(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	foreign, err := cleanSwitch(ctx, cfg, log)
+	uninstalled := errors.Is(err, supervisor.ErrNotInstalled)
+	if uninstalled {
+		log.Warn("Open vSwitch is not installed any more: bridges of dovesnap's may be left in its database", "dir", cfg.OVS.DBDir)
+		err = nil
+	}
 	errs := []error{err, cleanLinks(ctx, cfg, log), nat.Cleanup(ctx), faucet.Cleanup(fileConfig(cfg)), status.RemoveSocket(cfg.RunDir)}
+	of := supervisorConfig(cfg)
 	switch {
 	case err != nil: // unknown whose bridges are left
+	case uninstalled:
+		errs = append(errs, supervisor.Down(ctx, of, log), supervisor.RemoveCopies(of))
 	case len(foreign) > 0:
 		log.Warn("Open vSwitch goes on: it has bridges that are not dovesnap's", "bridge", foreign)
-		errs = append(errs, supervisor.RemoveState(supervisorConfig(cfg)))
+		errs = append(errs, supervisor.RemoveState(of), supervisor.RemoveCopies(of))
 	default:
-		err := supervisor.Down(ctx, supervisorConfig(cfg), log)
+		err := supervisor.Down(ctx, of, log)
 		if err == nil {
-			err = supervisor.RemoveDatabase(supervisorConfig(cfg))
+			err = supervisor.RemoveDatabase(of)
 		}
 		if errors.Is(err, supervisor.ErrForeign) {
-			err = supervisor.RemoveState(supervisorConfig(cfg))
+			err = errors.Join(supervisor.RemoveState(of), supervisor.RemoveCopies(of))
 		}
 		errs = append(errs, err)
 	}

@@ -99,7 +99,8 @@ func (c Config) ctl(name string, pid int) string {
 	return fmt.Sprintf("%s/%s.%d.ctl", c.RunDir, name, pid)
 }
 
-var errNotInstalled = errors.New("install Open vSwitch (Debian: apt install openvswitch-switch)")
+// ErrNotInstalled says that there is no Open vSwitch to start.
+var ErrNotInstalled = errors.New("install Open vSwitch (Debian: apt install openvswitch-switch)")
 
 // tool finds a command. A service's $PATH may lack the sbin directories.
 func (c Config) tool(name string) (string, error) {
@@ -116,7 +117,7 @@ func (c Config) tool(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("cannot find %s: %w", name, errNotInstalled)
+	return "", fmt.Errorf("cannot find %s: %w", name, ErrNotInstalled)
 }
 
 // installed says what is missing to run Open vSwitch here.
@@ -131,7 +132,7 @@ func (c Config) installed() error {
 		return missing[0]
 	}
 	if _, err := os.Stat(c.Schema); err != nil {
-		return fmt.Errorf("cannot find %s: %w", c.Schema, errNotInstalled)
+		return fmt.Errorf("cannot find %s: %w", c.Schema, ErrNotInstalled)
 	}
 	return nil
 }

@@ -86,6 +86,21 @@ func TestDownAndCleanupSweep(t *testing.T) {
 	}
 }
 
+// Where the database stays, the copies of it and the list do not.
+func TestRemoveCopies(t *testing.T) {
+	cfg := testConfig(t)
+	must(t, os.MkdirAll(cfg.DBDir, 0o755))
+	for _, name := range []string{"conf.db", "conf.db.backup-20260101T000000.000000Z", "conf.db.corrupt-20260101T000000.000000Z", createdFile} {
+		must(t, os.WriteFile(filepath.Join(cfg.DBDir, name), []byte("conf.db\n"), 0o640))
+	}
+	for range 2 {
+		must(t, RemoveCopies(cfg))
+		if left, _ := filepath.Glob(cfg.DBDir + "/*"); !slices.Equal(left, []string{cfg.database()}) {
+			t.Errorf("left: %q", left)
+		}
+	}
+}
+
 // A half copy is none of the backups.
 func TestHalfABackup(t *testing.T) {
 	needTools(t)

@@ -70,9 +70,9 @@ func (s *Supervisor) RemoveSettings(ctx context.Context) error {
 	return err
 }
 
-// RemoveDatabase removes the database and system-id that dovesnap made, and its
-// backups of any database. Call it after Down, and only when no bridge of
-// somebody else's is in the database.
+// RemoveDatabase removes the database and system-id that dovesnap made, and what
+// RemoveCopies does. Call it after Down, and only when no bridge of somebody else's is
+// in the database.
 func RemoveDatabase(cfg Config) error {
 	c, err := cfg.withDefaults()
 	if err != nil {
@@ -82,17 +82,11 @@ func RemoveDatabase(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	db, err := resolve(c.database())
+	db, err := c.left()
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, pattern := range []string{".backup-*", ".corrupt-*"} {
-		files, _ := filepath.Glob(db + pattern)
-		for _, f := range files {
-			errs = append(errs, remove(f))
-		}
-	}
 	for _, name := range names {
 		switch name {
 		case "conf.db":
@@ -104,5 +98,35 @@ func RemoveDatabase(cfg Config) error {
 			errs = append(errs, remove(filepath.Join(c.DBDir, name)))
 		}
 	}
-	return errors.Join(append(errs, remove(c.createdPath()))...)
+	return errors.Join(append(errs, RemoveCopies(cfg))...)
+}
+
+// RemoveCopies removes dovesnap's copies of any database, and the list of what it
+// made: from now on the database is the host's.
+func RemoveCopies(cfg Config) error {
+	c, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	db, err := c.left()
+	if err != nil {
+		return err
+	}
+	errs := []error{remove(c.createdPath())}
+	for _, pattern := range []string{".backup-*", ".corrupt-*"} {
+		files, _ := filepath.Glob(db + pattern)
+		for _, f := range files {
+			errs = append(errs, remove(f))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// left is where the database is, or was: a purge of Debian's package removes only the
+// link to it.
+func (c Config) left() (string, error) {
+	if _, err := os.Lstat(c.database()); os.IsNotExist(err) && c.DBDir == "/etc/openvswitch" {
+		return "/var/lib/openvswitch/conf.db", nil
+	}
+	return resolve(c.database())
 }

@@ -44,7 +44,18 @@ func (c Config) decide(ctx context.Context) (managed bool, err error) {
 		return false, fmt.Errorf("cannot manage Open vSwitch: ovs-vswitchd (pid %d) of another installation runs in this "+
 			"network namespace; stop it or set ovs.run_dir to its directory", others[0])
 	}
-	return true, c.installed()
+	return true, c.startable(ctx)
+}
+
+// startable says what is missing to start what does not run. Daemons that go on though
+// their package is gone need nothing: cleanup has them remove our bridges.
+func (c Config) startable(ctx context.Context) error {
+	for _, name := range []string{ovsdbServer, ovsVswitchd} {
+		if pid, _, err := c.owner(ctx, name); pid == 0 || err != nil {
+			return errors.Join(err, c.installed())
+		}
+	}
+	return nil
 }
 
 // foreign names the daemon in our run directory that is not ours, if any.

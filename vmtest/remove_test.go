@@ -70,6 +70,25 @@ func TestPurge(t *testing.T) {
 	})
 }
 
+// TestPurgeWithOpenVSwitch: apt removes both packages before it purges either, and the
+// programs of Open vSwitch are gone when its bridges are to go.
+func TestPurgeWithOpenVSwitch(t *testing.T) {
+	eachSuite(t, func(t *testing.T, suite string) {
+		g := vm.Clone(t, suite)
+		g.Write("/etc/faucet/faucet.yaml", faucetYAML)
+		apt(g, "install openvswitch-switch")
+		used(g)
+		apt(g, "purge openvswitch-switch openvswitch-common")
+		pristine := g.State()
+		t.Log(install(t, g))
+		mainJob(g)
+		healthy(g)
+		t.Log(said(apt(g, "purge dovesnap openvswitch-switch openvswitch-common")))
+		g.Sh("docker stop -t 0 c1 c2; systemctl stop faucet; rm " + debInGuest)
+		g.Same(pristine, faucetLogs)
+	})
+}
+
 // faucetLogs come once Faucet has run long enough.
 const faucetLogs = "/var/log/faucet/"
 
