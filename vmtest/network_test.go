@@ -91,13 +91,14 @@ func onKernel(g *vm.Guest) {
 
 // numbers are what Faucet's rules know networks and containers by, one a line: a
 // network's datapath id, a container's OpenFlow port, as Open vSwitch has them.
+// What Open vSwitch's tools say of a slow machine is none of them.
 func numbers(g *vm.Guest) string {
 	return g.Await("every container's OpenFlow port", `set -o pipefail
 		status=$(dovesnap status --json) || test $? = 1
 		echo "$status" | jq -r '.networks[] | "\(.name // error) bridge \(.bridge) datapath_id",
 			(.endpoints[] | "\(.container // error) interface \(.link) ofport")' |
 		while read -r name table row column; do
-			number=$(ovs-vsctl --timeout=10 get $table $row $column) || exit
+			number=$(ovs-vsctl --timeout=10 --verbose=console:err get $table $row $column) || exit
 			echo "$name $number"
 		done | sort`)
 }

@@ -98,8 +98,8 @@ FLOWS`, listFlows, r.flows))
 // listFlows prints the flows of every bridge but those that come and go with a
 // host that Faucet learns, and its controllers, sorted.
 const listFlows = `for bridge in $(ovs-vsctl list-br); do
-	ovs-vsctl --timeout=10 --columns=target,is_connected,role list controller
-	ovs-ofctl -O OpenFlow13 --no-stats dump-flows $bridge | grep -v _timeout= | sed "s/^/$bridge/" | sort
+	ovs-vsctl --timeout=10 --verbose=console:err --columns=target,is_connected,role list controller
+	ovs-ofctl --verbose=console:err -O OpenFlow13 --no-stats dump-flows $bridge | grep -v _timeout= | sed "s/^/$bridge/" | sort
 done`
 
 // flows are those that a guest's bridges have.
