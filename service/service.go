@@ -90,8 +90,8 @@ func checkExecutable() error {
 	return nil
 }
 
-// Uninstall stops and disables the service and removes the units. Where there is
-// none, nothing is left to do.
+// Uninstall stops and disables the service and removes the units. A package's, which
+// they hid, takes over. Where there is none of ours, nothing is left to do.
 func Uninstall(out io.Writer) error {
 	switch ours, err := isOurs(installed); {
 	case errors.Is(err, os.ErrNotExist):
@@ -120,6 +120,14 @@ func Uninstall(out io.Writer) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot uninstall service: %w", err)
+	}
+	if path := find(packaged); path != "" {
+		// It was hidden, and what enables it has just been removed, of the same name.
+		if err := systemctl("enable", "--now", name+".socket", name+".service"); err != nil {
+			return fmt.Errorf("cannot start %s, which the uninstalled one hid: %w", path, err)
+		}
+		fmt.Fprintf(out, "uninstalled; %s runs in its place\n", path)
+		return nil
 	}
 	fmt.Fprintln(out, "uninstalled; Open vSwitch and the networks are as they were: dovesnap cleanup removes them")
 	return nil

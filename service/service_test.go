@@ -119,6 +119,32 @@ func TestInstallAndUninstall(t *testing.T) {
 	}
 }
 
+// TestUninstallBesidePackage: the package's unit, which ours hid, takes over, and is
+// enabled: "disable" has removed what enabled it.
+func TestUninstallBesidePackage(t *testing.T) {
+	if !isolate(t, true) {
+		return
+	}
+	asked := fakeSystemctl(t, "")
+	var out bytes.Buffer
+	if err := Install(&out); err != nil {
+		t.Fatal(err)
+	}
+	const ofPackage = "/usr/lib/systemd/system/dovesnap.service"
+	write(t, ofPackage, "[Service]\n")
+	asked()
+	out.Reset()
+	if err := Uninstall(&out); err != nil {
+		t.Fatal(err)
+	}
+	if want := "uninstalled; " + ofPackage + " runs in its place\n"; out.String() != want {
+		t.Errorf("says %q, want %q", out.String(), want)
+	}
+	if got := asked(); !strings.HasSuffix(got, "daemon-reload; enable --now dovesnap.socket dovesnap.service") {
+		t.Errorf("systemctl %s", got)
+	}
+}
+
 // compareUnits compares what is installed with the units of the folder systemd:
 // the mark, and this program's path, are the only difference.
 func compareUnits(t *testing.T) {
