@@ -8,8 +8,8 @@
 //     would shadow it for ever, so install refuses beside one.
 //   - Stopping or uninstalling the service leaves Open vSwitch and all traffic
 //     as they are (see the units).
-//   - The socket is stopped with the service: a call of Docker's would start it
-//     again.
+//   - The socket is stopped with the service, and the timer that is armed after a
+//     crash: a call of Docker's, or the timer, would start it again.
 //   - kardianos/service starts systemctl without a deadline: systemctl ends when
 //     systemd says so, and the user can interrupt it.
 package service
@@ -139,13 +139,15 @@ func Start() error { return act("start", service.Service.Start) }
 // Stop stops the service, not Open vSwitch.
 func Stop() error { return act("stop", stop) }
 
-func stop(s service.Service) error {
-	if unitFile(name+".socket") != "" {
-		if err := systemctl("stop", name+".socket"); err != nil {
-			return err
+// stop stops, at once, all that would start the service again too.
+func stop(service.Service) error {
+	args := []string{"stop"}
+	for _, unit := range []string{name + ".socket", name + ".service", name + "-retry.timer"} {
+		if unitFile(unit) != "" {
+			args = append(args, unit)
 		}
 	}
-	return s.Stop()
+	return systemctl(args...)
 }
 
 func systemctl(args ...string) error {

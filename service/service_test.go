@@ -99,11 +99,11 @@ func TestInstallAndUninstall(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got, want := asked(), "start dovesnap.service; stop dovesnap.socket; stop dovesnap.service; restart dovesnap.service"; got != want {
+	if got, want := asked(), "start dovesnap.service; stop dovesnap.socket dovesnap.service dovesnap-retry.timer; restart dovesnap.service"; got != want {
 		t.Errorf("systemctl %s, want %s", got, want)
 	}
 	for _, tt := range []struct{ asked, says string }{
-		{"stop dovesnap.socket; stop dovesnap.service; disable dovesnap.service; daemon-reload; daemon-reload", "uninstalled"},
+		{"stop dovesnap.socket dovesnap.service dovesnap-retry.timer; disable dovesnap.service; daemon-reload; daemon-reload", "uninstalled"},
 		{"", "the service is not installed"},
 	} {
 		out.Reset()
