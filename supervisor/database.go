@@ -65,7 +65,12 @@ func (c Config) prepareDatabase(ctx context.Context, log *slog.Logger) error {
 	if strings.TrimSpace(needs) == "yes" {
 		return c.convert(ctx, db, log)
 	}
-	return backup(db, log)
+	if err := backup(db, log); err != nil {
+		// On a full disk it fails for as long as that is full, and what the sound
+		// database describes carries traffic.
+		log.Warn("the Open vSwitch database is served without a new backup", "err", err)
+	}
+	return nil
 }
 
 // resolve follows a symlink even to a file that is not there, so that every rename
@@ -128,8 +133,19 @@ func (c Config) repair(ctx context.Context, db string, log *slog.Logger) error {
 	return c.recreate(ctx, db)
 }
 
-// setAside gives the file a second name, which stays when the first is replaced.
+// setAside gives the file a second name, which stays when the first is replaced. One
+// that has it, from a repair that failed, gets no third, which would take the place of
+// other damaged files.
 func setAside(db string, log *slog.Logger) (string, error) {
+	st, err := os.Stat(db)
+	if err != nil {
+		return "", fmt.Errorf("cannot set the damaged database aside: %w", err)
+	}
+	for _, aside := range newest(db + ".corrupt-*") {
+		if other, err := os.Stat(aside); err == nil && os.SameFile(st, other) {
+			return aside, nil
+		}
+	}
 	aside := db + ".corrupt-" + stamp()
 	if err := os.Link(db, aside); err != nil {
 		return "", fmt.Errorf("cannot set the damaged database aside: %w", err)

@@ -79,7 +79,7 @@ func (f *flowStore) file(b bridge) string { return filepath.Join(f.cfg.flowsDir(
 // snapshot would replace the one it is being restored from.
 func (f *flowStore) save(ctx context.Context) error {
 	now, err := f.cfg.root(ctx)
-	if err != nil || now.other[restoreWait] == "true" {
+	if err != nil || now.other[restoreWait] == "true" || f.unarmed() {
 		return err
 	}
 	bridges, err := f.bridges(ctx)
@@ -149,26 +149,32 @@ func (f *flowStore) usable(ctx context.Context) ([]snapshot, error) {
 	}
 	var list []snapshot
 	for _, b := range bridges {
-		st, err := os.Stat(f.file(b))
-		if err != nil {
-			continue // never saved
-		}
-		content, err := os.ReadFile(f.file(b))
-		if err != nil {
-			return nil, err
-		}
-		s := snapshot{b, string(content)}
-		age := age(st.ModTime())
-		switch head, _, _ := strings.Cut(s.text, "\n"); {
-		case head != b.identity():
-			f.log.Warn("saved flows are of another switch; ignored", "bridge", b.name)
-		case age > f.cfg.FlowsMaxAge:
-			f.log.Warn("saved flows are too old to be trusted; ignored", "bridge", b.name, "age", age.Round(time.Second))
-		case s.count() > 0:
+		if s, ok := f.saved(b); ok {
 			list = append(list, s)
 		}
 	}
 	return list, nil
+}
+
+func (f *flowStore) saved(b bridge) (s snapshot, ok bool) {
+	st, err := os.Stat(f.file(b))
+	if err != nil {
+		return s, false // never saved
+	}
+	content, err := os.ReadFile(f.file(b))
+	s = snapshot{b, string(content)}
+	age := age(st.ModTime())
+	switch head, _, _ := strings.Cut(s.text, "\n"); {
+	case err != nil:
+		f.log.Warn("cannot read saved flows", "bridge", b.name, "err", err)
+	case head != b.identity():
+		f.log.Warn("saved flows are of another switch; ignored", "bridge", b.name)
+	case age > f.cfg.FlowsMaxAge:
+		f.log.Warn("saved flows are too old to be trusted; ignored", "bridge", b.name, "age", age.Round(time.Second))
+	default:
+		return s, s.count() > 0
+	}
+	return s, false
 }
 
 // restoreTries is how often a restore is begun for one that ends: a switch that
@@ -181,17 +187,41 @@ func (f *flowStore) begin(ctx context.Context) (bool, error) {
 		f.log.Warn("what an earlier dovesnap did not finish is left", "err", err)
 	}
 	list, err := f.usable(ctx)
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return false, err
 	}
-	tries, _ := os.ReadFile(f.cfg.triesFile()) // none: the first
-	if len(tries) >= restoreTries {
-		f.log.Warn("it did not get ready while its flows were restored; starting it without them", "tries", len(tries))
+	if len(list) == 0 {
+		return false, f.finished()
+	}
+	tries := strings.Count(f.tries(), aTry)
+	if tries >= restoreTries {
+		f.log.Warn("it did not get ready while its flows were restored; starting it without them", "tries", tries)
 		f.discard()
 		return false, f.finished()
 	}
-	return true, whole.Write(f.cfg.triesFile(), append(tries, 'x'), 0o600, nil)
+	return true, f.setTries(strings.Repeat(aTry, tries+1))
 }
+
+// What the file of tries has: one of the first for each, and the second when the
+// present ovs-vswitchd was started without flow-restore-wait.
+const (
+	aTry      = "x"
+	isUnarmed = "u"
+)
+
+func (f *flowStore) tries() string {
+	text, _ := os.ReadFile(f.cfg.triesFile()) // none: the first
+	return string(text)
+}
+
+func (f *flowStore) setTries(text string) error {
+	return whole.Write(f.cfg.triesFile(), []byte(text), 0o600, nil)
+}
+
+// unarm notes, until a restore has finished, that ovs-vswitchd does not wait for it.
+func (f *flowStore) unarm() error { return f.setTries(f.tries() + isUnarmed) }
+
+func (f *flowStore) unarmed() bool { return strings.Contains(f.tries(), isUnarmed) }
 
 // finished ends the series of tries.
 func (f *flowStore) finished() error { return remove(f.cfg.triesFile()) }

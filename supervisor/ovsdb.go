@@ -63,7 +63,8 @@ func (d *ovsdbDaemon) command(context.Context) ([]string, error) {
 }
 
 // Ready writes what identifies this installation, as ovs-ctl does, before it
-// calls the database ready: OVN, monitoring and people key on it.
+// calls the database ready: OVN, monitoring and people key on it. On a full disk
+// that may fail, while ovs-vswitchd needs the rest.
 func (d *ovsdbDaemon) Ready(ctx context.Context, p process) error {
 	if err := d.cfg.answers(ctx); err != nil {
 		return err
@@ -72,7 +73,12 @@ func (d *ovsdbDaemon) Ready(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
-	return d.configure(ctx, lastField(version))
+	err = d.configure(ctx, lastField(version))
+	if unwritable(err) {
+		d.log.Warn("the Open vSwitch database is served, but cannot be written", "err", err)
+		return nil
+	}
+	return err
 }
 
 func (d *ovsdbDaemon) Live(ctx context.Context, _ process, patience time.Duration) error {

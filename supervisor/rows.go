@@ -5,9 +5,13 @@ package supervisor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+	"golang.org/x/sys/unix"
 )
 
 // op is one operation of a transaction, in RFC 7047 section 5.2's own words:
@@ -30,15 +34,58 @@ func (c Config) transact(ctx context.Context, ops ...op) ([]ovsdb.OperationResul
 	if err := json.Unmarshal(raw, &results); err != nil {
 		return nil, fmt.Errorf("%s transact: %w", c.socket(), err)
 	}
-	for _, r := range results { // the one that failed may come after the last op
+	for i, r := range results { // the one that failed may come after the last op
 		if r.Error != "" {
-			return nil, fmt.Errorf("%s transact: %s: %s", c.socket(), r.Error, r.Details)
+			return nil, fmt.Errorf("%s transact: %w", c.socket(), &opError{r.Error, r.Details, ioError(raw, i)})
 		}
 	}
 	if len(results) < len(ops) {
 		return nil, fmt.Errorf("%s transact: %d results for %d operations", c.socket(), len(results), len(ops))
 	}
 	return results, nil
+}
+
+// opError is why an operation, or the commit after the last, failed.
+type opError struct {
+	kind    string // RFC 7047 section 3.1
+	details string
+	cause   string // the system's word for it, which ovsdb-server adds
+}
+
+func (e *opError) Error() string {
+	return strings.TrimSuffix(strings.Join([]string{e.kind, e.details, e.cause}, ": "), ": ")
+}
+
+// ioError is the member of a result's that libovsdb drops.
+func ioError(raw json.RawMessage, i int) string {
+	var results []struct {
+		Cause string `json:"io-error"`
+	}
+	if json.Unmarshal(raw, &results) != nil || i >= len(results) {
+		return ""
+	}
+	return results[i].Cause
+}
+
+// unwritable is true of an error that is the database's disk's: it is full, mostly.
+// What is in the database is served all the same.
+func unwritable(err error) bool {
+	var failed *opError
+	return errors.As(err, &failed) && (failed.kind == "I/O error" || failed.kind == "resources exhausted") ||
+		errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EIO)
+}
+
+// room is what a start of ovs-vswitchd writes to the database, and much more.
+const room = 128 << 10
+
+// hasRoom reports whether that much can be written, as far as can be known.
+func (c Config) hasRoom() bool {
+	db, err := resolve(c.database())
+	var fs unix.Statfs_t
+	if err != nil || unix.Statfs(filepath.Dir(db), &fs) != nil || fs.Blocks == 0 { // without a limit
+		return true
+	}
+	return fs.Bfree*uint64(fs.Bsize) >= room
 }
 
 // root is what we read of the one row of table Open_vSwitch.

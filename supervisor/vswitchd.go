@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
@@ -97,6 +98,13 @@ func (v *vswitchd) Launch(ctx context.Context) (process, error) {
 // it keep the kernel's flows, and wait for ours, but without flows to restore it
 // would only wait. next_cfg is bumped so that cur_cfg will speak of this process
 // and no other.
+//
+// Where the disk is full it is started all the same. Without flow-restore-wait the
+// kernel's flows go when it starts, and traffic rests until its own are back, a
+// moment later (catchUp). But without ovs-vswitchd no new flow is made for as long as
+// the disk is full, and what is under way ends with the next ARP. Nor may the flag be
+// the last thing that there is room for: it could not be taken back, and ovs-vswitchd
+// would wait.
 func (v *vswitchd) command(ctx context.Context) ([]string, error) {
 	restoring, err := v.flows.begin(ctx)
 	if err == nil {
@@ -109,16 +117,22 @@ func (v *vswitchd) command(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := map[string]string{userspaceTSO: "true"}
-	if restoring {
+	settings, fits := map[string]string{userspaceTSO: "true"}, v.cfg.hasRoom()
+	if restoring && fits {
 		settings[restoreWait] = "true"
 	}
 	mutations := append([]any{drop("other_config", restoreWait), ask}, put("other_config", settings)...)
 	if _, theirs := now.other[userspaceTSO]; !theirs {
 		mutations = append(mutations, put("external_ids", map[string]string{settingMark: userspaceTSO})...)
 	}
-	if _, err := v.cfg.transact(ctx, mutateRoot(mutations...)); err != nil {
+	if _, err = v.cfg.transact(ctx, mutateRoot(mutations...)); err != nil && !unwritable(err) {
 		return nil, err
+	}
+	if err != nil || restoring && !fits {
+		v.log.Warn("the Open vSwitch database's disk is full; what is under way may be interrupted", "err", err)
+		if err := v.flows.unarm(); err != nil {
+			return nil, err
+		}
 	}
 	return v.cfg.argv(ovsVswitchd, v.Endpoint(), "--mlockall")
 }
@@ -137,14 +151,23 @@ func (v *vswitchd) Ready(ctx context.Context, p process) error {
 	}
 	late := time.Now().After(v.restoreBy)
 	if now.other[restoreWait] == "true" && late {
-		v.log.Error("gave up restoring flows: controllers must program the bridges anew", "within", v.cfg.RestoreWithin)
-		return v.clearRestoreWait(ctx)
+		err := v.clearRestoreWait(ctx)
+		if errors.Is(err, errSettling) {
+			v.log.Error("gave up restoring flows: controllers must program the bridges anew", "within", v.cfg.RestoreWithin)
+		}
+		return err
 	}
 	if _, err := v.cfg.version(ctx, ovsVswitchd, p.PID()); err != nil {
 		return err
 	}
+	if v.flows.unarmed() && now.other[restoreWait] != "true" {
+		return v.catchUp(ctx, p)
+	}
 	if now.current < now.next {
-		return fmt.Errorf("configuration %d of %d is applied", now.current, now.next)
+		stuck := v.trailing.check(now, time.Now(), v.cfg.ApplyWithin)
+		if stuck == nil || !v.excused(ctx, v.cfg) {
+			return fmt.Errorf("configuration %d of %d is applied", now.current, now.next)
+		}
 	}
 	if now.other[restoreWait] == "true" {
 		return v.handOver(ctx, p)
@@ -152,22 +175,23 @@ func (v *vswitchd) Ready(ctx context.Context, p process) error {
 	return v.flows.finished()
 }
 
-func (v *vswitchd) restore(ctx context.Context) (restored []snapshot) {
+func (v *vswitchd) restore(ctx context.Context) []snapshot {
 	ctx, cancel := context.WithDeadline(ctx, v.restoreBy)
 	defer cancel()
 	snapshots, err := v.flows.usable(ctx)
-	for _, s := range snapshots {
-		if rerr := v.flows.restore(ctx, s); rerr != nil {
-			err = errors.Join(err, rerr)
-			continue
-		}
-		v.log.Info("restored flows", "bridge", s.bridge.name, "flows", s.count())
-		restored = append(restored, s)
-	}
 	if err != nil {
-		v.log.Error("cannot restore all flows: controllers must program those bridges anew", "err", err)
+		v.log.Error("cannot restore flows: controllers must program the bridges anew", "err", err)
 	}
-	return restored
+	return slices.DeleteFunc(snapshots, func(s snapshot) bool { return !v.restoreOne(ctx, s) })
+}
+
+func (v *vswitchd) restoreOne(ctx context.Context, s snapshot) bool {
+	if err := v.flows.restore(ctx, s); err != nil {
+		v.log.Error("cannot restore all flows: controllers must program that bridge anew", "err", err)
+		return false
+	}
+	v.log.Info("restored flows", "bridge", s.bridge.name, "flows", s.count())
+	return true
 }
 
 var errSettling = errors.New("flow-restore-wait was cleared, not yet acted on")
@@ -200,7 +224,7 @@ func (v *vswitchd) Live(ctx context.Context, p process, patience time.Duration) 
 	if err != nil {
 		return err
 	}
-	if err := v.trailing.check(now, time.Now(), cfg.ApplyWithin); err != nil {
+	if err := v.trailing.check(now, time.Now(), cfg.ApplyWithin); err != nil && !v.excused(ctx, cfg) {
 		return err
 	}
 	if err := v.checkPorts(results[1].Rows, kernelDatapath()); err != nil {
@@ -213,6 +237,27 @@ func (v *vswitchd) Live(ctx context.Context, p process, patience time.Duration) 
 		}
 	}
 	return nil
+}
+
+// excused is true when ovs-vswitchd is not to blame that cur_cfg stands still. It
+// writes it once for each change that it sees: where that met a full disk, cur_cfg
+// trails until there is room and the next change. So it is asked once more. What
+// cannot be written proves nothing against it, and what it answers clears it.
+func (v *vswitchd) excused(ctx context.Context, cfg Config) bool {
+	if time.Since(v.trailing.asked) < cfg.ApplyWithin {
+		return false
+	}
+	if _, err := cfg.transact(ctx, mutateRoot(ask)); err != nil {
+		if unwritable(err) && !v.trailing.full {
+			v.trailing.full = true
+			v.log.Warn("the Open vSwitch database cannot be written: nothing of the switch can be changed", "err", err)
+		}
+		return unwritable(err)
+	}
+	v.trailing.asked, v.trailing.full = time.Now(), false
+	within, cancel := context.WithTimeout(ctx, cfg.ProbeTimeout)
+	defer cancel()
+	return v.awaitApplied(within) == nil
 }
 
 // errNoDatapath is of a switch whose datapath was deleted under it.
@@ -257,6 +302,8 @@ func kernelDatapath() bool {
 type lag struct {
 	current int
 	since   time.Time // seen trailing at current; zero when it does not trail
+	asked   time.Time // once more
+	full    bool      // that could not be written
 }
 
 func (l *lag) check(r root, now time.Time, within time.Duration) error {
@@ -265,7 +312,7 @@ func (l *lag) check(r root, now time.Time, within time.Duration) error {
 		return nil
 	}
 	if r.current != l.current || l.since.IsZero() {
-		*l = lag{r.current, now}
+		*l = lag{current: r.current, since: now}
 	}
 	if stuck := now.Sub(l.since); stuck > within {
 		return fmt.Errorf("configuration %d of %d is applied, and that since %s", r.current, r.next, stuck.Round(time.Second))
