@@ -83,6 +83,19 @@ func TestManagedLifecycle(t *testing.T) {
 		t.Errorf("ovs-vswitchd was restarted for a deaf ovsdb-server: %+v", r.Status())
 	}
 
+	// Deaf when the next one adopts it.
+	for _, name := range Names {
+		deaf, other := r.pid(name), map[string]string{ovsdbServer: ovsVswitchd, ovsVswitchd: ovsdbServer}[name]
+		same := r.pid(other)
+		must(t, unix.Kill(deaf, unix.SIGSTOP))
+		r.stop()
+		r = start(t, quick())
+		r.awaitReady()
+		if now := r.pid(name); now == 0 || now == deaf || r.pid(other) != same {
+			t.Errorf("%s was deaf with pid %d, beside pid %d; now %+v", name, deaf, same, r.Status())
+		}
+	}
+
 	if err := Down(t.Context(), quick(), log); err == nil || !strings.Contains(err.Error(), "another dovesnap") {
 		t.Errorf("Down beside a supervisor: %v", err)
 	}

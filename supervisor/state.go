@@ -83,7 +83,9 @@ type child struct {
 
 	proc     process
 	misses   int
-	turns    int         // its Turns at the first of them
+	turns    int         // its Turns at the first of them, and while it starts the last known
+	still    time.Time   // while it starts: since when it has these
+	adopted  bool        // it was there before us
 	cause    error       // why it is being stopped
 	failures int         // since it was last Ready for QuietAfter
 	recent   []time.Time // failures of the last minute
@@ -125,8 +127,8 @@ func (c *child) run(ctx context.Context) {
 
 func (c *child) preflight(ctx context.Context) State {
 	p, err := c.daemon.Adopt(ctx)
-	adopted := p != nil
-	if err == nil && !adopted {
+	c.adopted = p != nil
+	if err == nil && !c.adopted {
 		if err = c.daemon.Prepare(ctx); err == nil {
 			p, err = c.daemon.Launch(ctx)
 		}
@@ -135,8 +137,9 @@ func (c *child) preflight(ctx context.Context) State {
 		return c.failed(ctx, fmt.Errorf("cannot start %s: %w", c.name, err))
 	}
 	c.proc, c.began = p, c.clock.Now()
+	c.turns, c.still = p.Turns(), c.began
 	c.countStart()
-	c.log.Info("running", "pid", p.PID(), "adopted", adopted)
+	c.log.Info("running", "pid", p.PID(), "adopted", c.adopted)
 	return Starting
 }
 
@@ -157,6 +160,10 @@ func (c *child) starting(ctx context.Context) State {
 		if took > c.cfg.ProbeEvery { // slow: say why, ovsdb-server lives on without its socket
 			c.note(fmt.Errorf("%s is not ready yet: %w", c.name, err))
 		}
+		if c.adopted && c.hangs(ctx) {
+			c.cause = fmt.Errorf("%s does not serve, and has not run for %s: %w", c.name, c.clock.Now().Sub(c.still).Round(time.Second), err)
+			return Stopping
+		}
 		if took > c.cfg.StartTimeout {
 			c.cause = fmt.Errorf("%s is not ready after %s: %w", c.name, c.cfg.StartTimeout, err)
 			return Stopping
@@ -171,6 +178,22 @@ func (c *child) starting(ctx context.Context) State {
 }
 
 const readyPoll = 50 * time.Millisecond
+
+// hangs is true of one that is not ready, has stood still for as long as a liveness
+// probe gives one that serves, and is deaf. One that waits for another stands still
+// too, but an answer costs it a turn. One that was just launched may load a large
+// database, which is why StartTimeout is long.
+func (c *child) hangs(ctx context.Context) bool {
+	switch now := c.clock.Now(); {
+	case c.proc.Turns() != c.turns:
+	case now.Sub(c.still) < time.Duration(c.cfg.Misses)*c.cfg.ProbeEvery:
+		return false
+	case c.daemon.Live(ctx, c.proc, c.cfg.ProbeTimeout) != nil && c.proc.Turns() == c.turns:
+		return ctx.Err() == nil
+	}
+	c.turns, c.still = c.proc.Turns(), c.clock.Now()
+	return false
+}
 
 // serving is one liveness probe, from Ready or Degraded.
 func (c *child) serving(ctx context.Context, now State) State {

@@ -28,6 +28,10 @@ type sim struct {
 	die   time.Duration // calm: age at which each process dies; 0 never
 	deaf  []error       // answers to the first liveness probes
 	runs  bool          // while it is deaf
+	found bool          // there is one to adopt at the start
+	stuck bool          // the first never gets ready
+	idle  bool          // and answers probes
+	stops time.Duration // when the first was given up
 	turns int
 	slow  []time.Duration // the patience of probes, of those that had more than usual
 	lines []string        // transitions
@@ -97,7 +101,7 @@ func (s *sim) Adopt(context.Context) (process, error) {
 			s.t.Errorf("back-off after failure %d was %s, want %s ±20%%", s.failures, gap, base)
 		}
 	}
-	if s.chance(5) {
+	if s.chance(5) || s.found && s.pids == 0 {
 		return s.spawn(), nil
 	}
 	return nil, s.fails(2, "foreign")
@@ -128,14 +132,25 @@ func (s *sim) spawn() *fakeProc {
 	return p
 }
 
-func (s *sim) Ready(context.Context, process) error { return s.fails(60, "not yet") }
+func (s *sim) Ready(context.Context, process) error {
+	if s.stuck && s.pids == 1 {
+		if s.runs {
+			s.turns++
+		}
+		return errDeaf
+	}
+	return s.fails(60, "not yet")
+}
 
 func (s *sim) Live(_ context.Context, _ process, patience time.Duration) error {
 	if patience > time.Second {
 		s.slow = append(s.slow, patience)
 	}
-	if s.runs {
+	if s.runs || s.idle {
 		s.turns++
+	}
+	if s.stuck && s.pids == 1 && !s.idle {
+		return errDeaf
 	}
 	if len(s.deaf) > 0 {
 		deaf := s.deaf[0]
@@ -198,6 +213,9 @@ func (s *sim) Handle(_ context.Context, r slog.Record) error {
 		}
 		if exists := s.live != nil; exists && (to == string(Backoff) || to == string(Preflight)) {
 			s.t.Errorf("%s → %s while pid %d exists", from, to, s.live.pid)
+		}
+		if to == string(Stopping) && s.stops == 0 {
+			s.stops = s.now.Sub(time.Unix(0, 0))
 		}
 		s.entered = s.now
 	}
@@ -316,6 +334,34 @@ func TestSlowIsNotHanging(t *testing.T) {
 			c.run(ctx)
 			if st := c.snapshot(); len(s.slow) != test.slow || st.Restarts != test.restarts || st.State != Ready {
 				t.Errorf("patient probes %v, status %+v\n%s", s.slow, st, strings.Join(s.lines, "\n"))
+			}
+		})
+	}
+}
+
+// One that hangs already when it is adopted is found as soon as one that serves would
+// be. One that runs, or waits for another, or was just launched, has StartTimeout.
+func TestHangWhileStarting(t *testing.T) {
+	for _, test := range []struct {
+		name              string
+		found, runs, idle bool
+		hangs             bool
+	}{
+		{"adopted", true, false, false, true},
+		{"adopted, runs", true, true, false, false},
+		{"adopted, waits for another", true, false, true, false},
+		{"launched", false, false, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, c, ctx := newSim(t, 1, 10*time.Minute)
+			s.calm, s.stuck, s.found, s.runs, s.idle = true, true, test.found, test.runs, test.idle
+			c.run(ctx)
+			lines := strings.Join(s.lines, "\n")
+			if hangs := s.stops < 20*time.Second; hangs != test.hangs || !strings.Contains(lines, "starting → stopping") {
+				t.Errorf("stopped after %s\n%s", s.stops, lines)
+			}
+			if st := c.snapshot(); st.Restarts != 1 || st.State != Ready {
+				t.Errorf("status %+v; want one restart", st)
 			}
 		})
 	}
