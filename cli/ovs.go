@@ -35,12 +35,12 @@ dovesnap-vswitchd.service run.`,
 			Use:   "restart",
 			Short: "Restart both daemons without losing flows",
 			Long: `Restart ovsdb-server and ovs-vswitchd, one after the other, on the programs that
-are installed now. The flows are saved before and restored after; what passes
-through the kernel's datapath goes on meanwhile.`,
+are installed now. The flows of all bridges are saved before and restored after; what
+passes through the kernel's datapath goes on meanwhile.`,
 		}, a.OVSRestart),
 		actionCommand("save flows", &cobra.Command{
 			Use:   "save",
-			Short: "Save the flows of dovesnap's bridges for the next start",
+			Short: "Save the flows of all bridges for the next start",
 		}, a.OVSSave),
 		daemonCommand("run", "Prepare one of the daemons, then become it", a.OVSRun),
 		daemonCommand("ready", "Wait until one of the daemons serves, with its flows", a.OVSReady),

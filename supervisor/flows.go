@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 	"golang.org/x/sys/unix"
 
 	"dovesnap/whole"
@@ -21,20 +22,22 @@ import (
 // bridgeMark is the key of Bridge external_ids that says a bridge is dovesnap's.
 const bridgeMark = "dovesnap-network"
 
-// openflow lists what bridges of ours may speak: Faucet's 1.3, and 1.4 where a
-// bridge allows it. Both can bundle (1.3 by extension EXT-230).
+// openflow lists what can bundle (1.3 by extension EXT-230): Faucet's 1.3, and 1.4
+// where a bridge allows it. A bridge of somebody else's that speaks neither is left out.
 const openflow = "OpenFlow13,OpenFlow14"
 
 // flowStore keeps, per bridge, one file that `ovs-ofctl bundle` replays: what
 // the bridge forwarded by, at most FlowsEvery before ovs-vswitchd died.
 type flowStore struct {
-	cfg Config
-	log *slog.Logger
+	cfg  Config
+	log  *slog.Logger
+	said map[string]bool // bridges of others that cannot be saved, of which the log knows
 }
 
 // bridge is what must be the same for flows to be restored to it.
 type bridge struct {
 	name, datapathID, failMode string
+	ours                       bool
 }
 
 // identity heads a file. A change of datapath-id is another switch; of
@@ -51,32 +54,40 @@ type snapshot struct {
 
 func (s snapshot) count() int { return strings.Count(s.text, "\nflow add ") }
 
-// bridges lists ours, those with a known datapath-id.
+// bridges lists those of ours and of others: it is their switch too that is started
+// anew. A datapath-id that nobody set comes and goes with ports; there the row tells the
+// bridge from another of its name.
 func (f *flowStore) bridges(ctx context.Context) ([]bridge, error) {
 	results, err := f.cfg.transact(ctx, op{"op": "select", "table": "Bridge", "where": []any{},
-		"columns": []string{"name", "datapath_id", "fail_mode", "other_config", "external_ids"}})
+		"columns": []string{"_uuid", "name", "fail_mode", "other_config", "external_ids"}})
 	if err != nil {
 		return nil, err
 	}
 	var list []bridge
 	for _, row := range results[0].Rows {
-		b := bridge{text(row["name"]), stringMap(row["other_config"])["datapath-id"], text(row["fail_mode"])}
-		if b.datapathID == "" {
-			b.datapathID = text(row["datapath_id"]) // not pinned: lost with ovsdb-server
+		b := bridge{name: text(row["name"]), datapathID: stringMap(row["other_config"])["datapath-id"], failMode: text(row["fail_mode"])}
+		if id, ok := row["_uuid"].(ovsdb.UUID); ok && b.datapathID == "" {
+			b.datapathID = id.GoUUID
 		}
-		_, ours := stringMap(row["external_ids"])[bridgeMark]
-		if ours && b.datapathID != "" && !strings.Contains(b.name, "/") {
+		_, b.ours = stringMap(row["external_ids"])[bridgeMark]
+		if isFileName(b.name) {
 			list = append(list, b)
 		}
 	}
 	return list, nil
 }
 
+// isFileName is false of names that OVSDB takes, and neither a directory nor, in the
+// end, ovs-vswitchd.
+func isFileName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\n")
+}
+
 func (f *flowStore) file(b bridge) string { return filepath.Join(f.cfg.flowsDir(), b.name) }
 
-// save writes a snapshot of every bridge of ours and deletes those of bridges
-// that are gone. A switch that has not got its flows back is not asked: its
-// snapshot would replace the one it is being restored from.
+// save writes a snapshot of every bridge and deletes those of bridges that are gone.
+// A switch that has not got its flows back is not asked: its snapshot would replace
+// the one it is being restored from.
 func (f *flowStore) save(ctx context.Context) error {
 	now, err := f.cfg.root(ctx)
 	if err != nil || now.other[restoreWait] == "true" || f.unarmed() {
@@ -94,7 +105,7 @@ func (f *flowStore) save(ctx context.Context) error {
 	}
 	var errs []error
 	for _, b := range bridges {
-		errs = append(errs, f.saveOne(ctx, b))
+		errs = append(errs, f.judge(b, f.saveOne(ctx, b)))
 	}
 	entries, err := os.ReadDir(f.cfg.flowsDir())
 	errs = append(errs, err)
@@ -104,6 +115,22 @@ func (f *flowStore) save(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// judge keeps a bridge of somebody else's that cannot be saved, and may never be, from
+// failing the others.
+func (f *flowStore) judge(b bridge, err error) error {
+	if b.ours {
+		return err
+	}
+	if err != nil && !f.said[b.name] {
+		f.log.Warn("a bridge that is not dovesnap's would lose its flows with ovs-vswitchd", "bridge", b.name, "err", err)
+	}
+	if f.said == nil {
+		f.said = map[string]bool{}
+	}
+	f.said[b.name] = err != nil
+	return nil
 }
 
 func (f *flowStore) saveOne(ctx context.Context, b bridge) error {

@@ -97,7 +97,7 @@ func AwaitReady(ctx context.Context, cfg Config, name string, pid int, log *slog
 	}
 }
 
-// SaveFlows saves the flows of every bridge of ours, for the next start of
+// SaveFlows saves the flows of every bridge, for the next start of
 // ovs-vswitchd. When that does not run, those saved while it did are the last.
 func SaveFlows(ctx context.Context, cfg Config, log *slog.Logger) error {
 	c, err := cfg.withDefaults()

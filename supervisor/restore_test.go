@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,10 @@ func TestFlowsSurvive(t *testing.T) {
 	}
 	addBridge("ours", "0000000000000001", "dovesnap-network=abc")
 	addBridge("theirs", "0000000000000002", "of=somebody")
+	// One without any setting, one that no bundle is for, and one that never comes up.
+	sh(t, "ovs-vsctl", "--timeout=10", "add-br", "plain", "--", "set", "bridge", "plain", "datapath_type=netdev",
+		"--", "add-br", "old", "--", "set", "bridge", "old", "datapath_type=netdev", "protocols=OpenFlow10")
+	sh(t, "ovs-vsctl", "--timeout=10", "--no-wait", "add-br", "..")
 	ofctl := func(args ...string) string {
 		return sh(t, "ovs-ofctl", append([]string{"-O", "OpenFlow13"}, args...)...)
 	}
@@ -32,7 +37,12 @@ func TestFlowsSurvive(t *testing.T) {
 	ofctl("add-flow", "ours", "priority=7,cookie=0x55,in_port=2,actions=meter:1,group:5")
 	ofctl("add-flow", "ours", "priority=1,cookie=0x55,actions=goto_table:1")
 	ofctl("add-flow", "ours", "table=1,priority=8,idle_timeout=300,dl_type=0x0800,nw_dst=10.0.0.0/8,actions=output:3")
-	ofctl("add-flow", "theirs", "priority=1,actions=NORMAL")
+	ofctl("add-flow", "theirs", "priority=1,in_port=3,actions=NORMAL")
+	sh(t, "ovs-ofctl", "add-flow", "plain", "priority=5,in_port=4,actions=drop")
+	foreign := func() string {
+		return ofctl("dump-flows", "--no-stats", "theirs") + sh(t, "ovs-ofctl", "--no-stats", "dump-flows", "plain")
+	}
+	theirs := foreign()
 	dump := func() string { return ofctl("dump-flows", "--no-names", "--no-stats", "ours") }
 	flows := dump()
 
@@ -40,6 +50,10 @@ func TestFlowsSurvive(t *testing.T) {
 	eventually(t, "the flows are saved", func() bool {
 		b, err := os.ReadFile(file)
 		return err == nil && strings.Count(string(b), "\nflow add ") == 3
+	})
+	eventually(t, "those of others are saved", func() bool {
+		b, err := os.ReadFile("/run/dovesnap/flows/plain")
+		return err == nil && strings.Contains(string(b), "in_port=4")
 	})
 	saved, err := os.ReadFile(file)
 	must(t, err)
@@ -66,13 +80,23 @@ flow add table=1, idle_timeout=300, priority=8,ip,nw_dst=10.0.0.0/8 actions=outp
 		if got := dump(); got != flows {
 			t.Errorf("flows after the restart\n%s\nbefore\n%s", got, flows)
 		}
-		if got := ofctl("dump-flows", "--no-stats", "theirs"); got != "" {
-			t.Errorf("flows of a bridge of somebody else: %s", got)
+		if got := foreign(); got != theirs {
+			t.Errorf("flows of others' bridges after the restart\n%s\nbefore\n%s", got, theirs)
 		}
 		if got := waiting(); strings.Contains(got, restoreWait) {
 			t.Errorf("other_config is %s", got)
 		}
 	}
+
+	if said := strings.Count(r.log.String(), "child=ovs-vswitchd bridge=old err="); said != 1 {
+		t.Errorf("of the one that cannot be saved it was told %d times", said)
+	}
+	// Both, and by hand: it is the row of the one without a datapath-id that stays.
+	must(t, Restart(t.Context(), quick(), slog.New(slog.DiscardHandler)))
+	if got := foreign(); got != theirs {
+		t.Errorf("flows of others' bridges after the restart by hand\n%s\nbefore\n%s", got, theirs)
+	}
+	sh(t, "ovs-vsctl", "--timeout=10", "del-br", "theirs", "--", "del-br", "plain", "--", "del-br", "old", "--", "del-br", "..")
 
 	// A dovesnap died in the middle of a restore: the next one ends it.
 	r.stop()

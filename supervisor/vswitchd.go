@@ -182,7 +182,17 @@ func (v *vswitchd) restore(ctx context.Context) []snapshot {
 	if err != nil {
 		v.log.Error("cannot restore flows: controllers must program the bridges anew", "err", err)
 	}
-	return slices.DeleteFunc(snapshots, func(s snapshot) bool { return !v.restoreOne(ctx, s) })
+	return slices.DeleteFunc(snapshots, func(s snapshot) bool {
+		return !s.bridge.ours && !v.untouched(ctx, s.bridge) || !v.restoreOne(ctx, s)
+	})
+}
+
+// untouched is false of a bridge that has got flows since ovs-vswitchd started.
+// flow-restore-wait keeps controllers away, but not who speaks to the bridge's own
+// socket, as OVN does, and thinks then that it has set the bridge up.
+func (v *vswitchd) untouched(ctx context.Context, b bridge) bool {
+	dump, err := v.flows.ofctl(ctx, b, "", "dump-flows", "--no-stats")
+	return err != nil || untouched(dump) // the restore tells of the error
 }
 
 func (v *vswitchd) restoreOne(ctx context.Context, s snapshot) bool {
