@@ -128,8 +128,11 @@ func (v *vswitchd) command(ctx context.Context) ([]string, error) {
 	if _, err = v.cfg.transact(ctx, mutateRoot(mutations...)); err != nil && !unwritable(err) {
 		return nil, err
 	}
-	if err != nil || restoring && !fits {
-		v.log.Warn("the Open vSwitch database's disk is full; what is under way may be interrupted", "err", err)
+	if err == nil && restoring && !fits {
+		err = fmt.Errorf("its disk has less than %d KiB of room", room>>10)
+	}
+	if err != nil {
+		v.log.Warn("cannot use the Open vSwitch database for a restart without loss; what is under way may be interrupted", "err", err)
 		if err := v.flows.unarm(); err != nil {
 			return nil, err
 		}
