@@ -9,7 +9,7 @@ import (
 	"dovesnap/e2e/host"
 )
 
-const uninstallOVS = "mkdir /srv/gone && mv $(command -v ovsdb-server ovs-vswitchd ovsdb-tool ovs-ofctl) /srv/gone"
+const uninstallOVS = "mkdir /srv/gone && mv $(command -v ovsdb-server ovs-vswitchd ovsdb-tool ovs-ofctl) /usr/share/openvswitch /srv/gone"
 
 // A purge of both packages has Open vSwitch's programs gone first; what runs still
 // answers.

@@ -73,6 +73,9 @@ func (d *ovsdbDaemon) Ready(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
+	if d.cfg.installed() != nil {
+		return nil // it goes on after its programs, and is there to be cleaned up
+	}
 	err = d.configure(ctx, lastField(version))
 	if unwritable(err) {
 		d.log.Warn("the Open vSwitch database is served, but cannot be written", "err", err)
