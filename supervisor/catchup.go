@@ -7,17 +7,13 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // catchUp is handOver for an ovs-vswitchd that was started while the database's disk
 // was full: it does not wait for its flows, and cur_cfg may speak of another. That it
 // has set a bridge up is known by the bridge's answer.
 func (v *vswitchd) catchUp(ctx context.Context, p process) error {
-	within, cancel := context.WithTimeout(ctx, v.cfg.ProbeTimeout)
-	defer cancel()
-	lock, err := v.cfg.pauseLock(within, unix.LOCK_EX)
+	lock, err := v.lockRestore(ctx)
 	if err != nil {
 		return err
 	}
@@ -29,7 +25,7 @@ func (v *vswitchd) catchUp(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
-	within, cancel = context.WithDeadline(ctx, v.restoreBy)
+	within, cancel := context.WithDeadline(ctx, v.restoreBy)
 	defer cancel()
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()

@@ -51,12 +51,7 @@ func TestFullDisk(t *testing.T) {
 	cfg.ApplyWithin = time.Second
 	r := start(t, cfg)
 	r.awaitReady()
-	sh(t, "ovs-vsctl", "--timeout=10", "add-br", "ours", "--", "set", "bridge", "ours", "datapath_type=netdev",
-		"fail_mode=secure", "protocols=OpenFlow13", "other_config:datapath-id=0000000000000001", "external_ids:dovesnap-network=abc")
-	sh(t, "ovs-ofctl", "-O", "OpenFlow13", "add-flow", "ours", "priority=7,in_port=2,actions=drop")
-	flows := func() string {
-		return sh(t, "ovs-ofctl", "-O", "OpenFlow13", "--no-stats", "dump-flows", "ours")
-	}
+	flows := addOurs(t)
 	before := flows()
 	lag := func() int {
 		now, err := r.cfg.root(t.Context())

@@ -137,3 +137,14 @@ func sh(t *testing.T, name string, args ...string) string {
 }
 
 func alive(name string) []int { return processes(name) }
+
+// addOurs makes bridge "ours" with a flow, and returns what tells its flows.
+func addOurs(t *testing.T) (flows func() string) {
+	t.Helper()
+	sh(t, "ovs-vsctl", "--timeout=10", "add-br", "ours", "--", "set", "bridge", "ours", "datapath_type=netdev",
+		"fail_mode=secure", "protocols=OpenFlow13", "other_config:datapath-id=0000000000000001", "external_ids:dovesnap-network=abc")
+	sh(t, "ovs-ofctl", "-O", "OpenFlow13", "add-flow", "ours", "priority=7,in_port=2,actions=drop")
+	return func() string {
+		return sh(t, "ovs-ofctl", "-O", "OpenFlow13", "--no-stats", "dump-flows", "ours")
+	}
+}

@@ -91,12 +91,7 @@ func TestUnits(t *testing.T) {
 		t.Errorf("systemctl %s, want %s", got, want)
 	}
 
-	sh(t, "ovs-vsctl", "--timeout=10", "add-br", "ours", "--", "set", "bridge", "ours", "datapath_type=netdev",
-		"fail_mode=secure", "protocols=OpenFlow13", "other_config:datapath-id=0000000000000001", "external_ids:dovesnap-network=abc")
-	sh(t, "ovs-ofctl", "-O", "OpenFlow13", "add-flow", "ours", "priority=7,in_port=2,actions=drop")
-	flows := func() string {
-		return sh(t, "ovs-ofctl", "-O", "OpenFlow13", "--no-stats", "dump-flows", "ours")
-	}
+	flows := addOurs(t)
 	before := flows()
 	must(t, SaveFlows(t.Context(), cfg, slog.New(slog.DiscardHandler)))
 

@@ -97,13 +97,18 @@ func (c Config) markedPaused(pid int) bool {
 	return err == nil && string(text) == strconv.Itoa(pid)
 }
 
-// handOver restores flows, ends flow-restore-wait, and keeps traffic going while the
-// controllers of the restored bridges set these up anew. The lock keeps the unit's
-// command and an adopting daemon from doing it at the same time.
-func (v *vswitchd) handOver(ctx context.Context, p process) error {
-	within, cancel := context.WithTimeout(ctx, v.cfg.ProbeTimeout)
+// lockRestore keeps the unit's command and an adopting daemon from restoring flows at
+// the same time.
+func (v *vswitchd) lockRestore(ctx context.Context) (*os.File, error) {
+	ctx, cancel := context.WithTimeout(ctx, v.cfg.ProbeTimeout)
 	defer cancel()
-	lock, err := v.cfg.pauseLock(within, unix.LOCK_EX)
+	return v.cfg.pauseLock(ctx, unix.LOCK_EX)
+}
+
+// handOver restores flows, ends flow-restore-wait, and keeps traffic going while the
+// controllers of the restored bridges set these up anew.
+func (v *vswitchd) handOver(ctx context.Context, p process) error {
+	lock, err := v.lockRestore(ctx)
 	if err != nil {
 		return err
 	}

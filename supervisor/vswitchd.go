@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+	"github.com/vishvananda/netlink"
 )
 
 // ovs-vswitchd.conf.db(5), Open_vSwitch other_config.
@@ -304,11 +304,11 @@ func (v *vswitchd) checkPorts(internal []ovsdb.Row, datapath bool) error {
 	return nil
 }
 
-// kernelDatapath reports whether the kernel has ovs-vswitchd's datapath: its own port
-// is a link of that name (ofproto-dpif.c, open_dpif_backer).
+// kernelDatapath reports whether the kernel has ovs-vswitchd's datapath, or may have:
+// its own port is a link of that name (ofproto-dpif.c, open_dpif_backer).
 func kernelDatapath() bool {
-	_, err := net.InterfaceByName("ovs-system")
-	return err == nil
+	_, err := netlink.LinkByName("ovs-system")
+	return !errors.As(err, new(netlink.LinkNotFoundError))
 }
 
 // lag judges cur_cfg: it may trail next_cfg, but not stand still behind it.
