@@ -4,6 +4,7 @@ package dockerd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -21,8 +22,9 @@ const macPrefixKey = "dovesnap.faucet.mac_prefix"
 // so that it can restore them from the view as they were. Only inspecting a
 // container shows those, which waits while it starts or stops: so one that does is
 // left out, and so is what cannot be asked in time. Restored without them it might
-// have more than it should.
-func (w *Watcher) restorable(ctx context.Context, c *client.Client, s seen) error {
+// have more than it should. Of late ones, which Docker's events tell nothing of,
+// another view is to be taken soon.
+func (w *Watcher) restorable(ctx context.Context, c *client.Client, s seen) (late bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	owner := map[spec.EndpointID]string{}
@@ -34,13 +36,13 @@ func (w *Watcher) restorable(ctx context.Context, c *client.Client, s seen) erro
 		}
 	}
 	if len(all) == 0 {
-		return nil
+		return false, nil
 	}
 	lacking, err := w.engine.Lacks(ctx, all)
 	if err != nil {
-		return err
+		return false, err
 	}
-	var mu sync.Mutex // of s.view
+	var mu sync.Mutex // of s.view, late
 	var group errgroup.Group
 	group.SetLimit(abreast)
 	for _, id := range lacking {
@@ -51,13 +53,14 @@ func (w *Watcher) restorable(ctx context.Context, c *client.Client, s seen) erro
 			if err != nil {
 				w.log.Debug("an endpoint cannot be restored from Docker yet", "endpoint", id.Short(), "err", err)
 				s.leaveOut(id)
+				late = late || errors.Is(err, context.DeadlineExceeded)
 				return nil
 			}
 			s.complete(id, options)
 			return nil
 		})
 	}
-	return group.Wait()
+	return late, group.Wait()
 }
 
 func (s seen) leaveOut(id spec.EndpointID) {

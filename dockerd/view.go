@@ -52,18 +52,22 @@ func (w *Watcher) views(ctx context.Context, c *client.Client, a *arrivals, stir
 }
 
 // look takes one view and hands it on; one that the engine does not take, since
-// Open vSwitch is not there yet, is soon followed by another.
+// Open vSwitch is not there yet, or that lacks what was late, is soon followed by
+// another.
 func (w *Watcher) look(ctx context.Context, c *client.Client, a *arrivals, stir chan<- struct{}) error {
 	s, err := w.view(ctx, c, a)
 	if err != nil {
 		return err
 	}
 	w.note(nil)
-	if err = w.restorable(ctx, c, s); err == nil {
+	late, err := w.restorable(ctx, c, s)
+	if err == nil {
 		err = w.show(ctx, s.view)
 	}
 	if err != nil {
 		w.log.Debug("the engine takes no view", "err", err)
+	}
+	if err != nil || late {
 		signal(stir)
 	}
 	return nil

@@ -119,6 +119,21 @@ func TestEndpointOfAContainerThatStartsIsNotRestored(t *testing.T) {
 	}
 }
 
+// One that Docker shows too late is in the next view, which comes soon: no event tells
+// of it.
+func TestLateEndpointIsRestoredSoon(t *testing.T) {
+	t.Parallel()
+	d, e := serve(t), &engine{lacks: true}
+	d.set("/containers/json", strings.Replace(listed, "%s", "running", 1))
+	d.set("/containers/"+boxID+"/json", "hang", inspectedBox)
+	watch(t, d, e)
+	for _, want := range []int{0, 1} {
+		if v := next(t, e.views); len(v.Networks[netID].Endpoints) != want {
+			t.Errorf("%d endpoints, want %d", len(v.Networks[netID].Endpoints), want)
+		}
+	}
+}
+
 // However many containers hang, the engine hears of the rest.
 func TestViewBesideContainersThatHang(t *testing.T) {
 	t.Parallel()
